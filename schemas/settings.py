@@ -1,0 +1,52 @@
+"""Settings: read once per process from the environment, passed down (house style 12)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.topics import DEFAULT_PARTITIONS
+
+_MICRO = timedelta(microseconds=1)
+
+
+class Settings(BaseSettings):
+    """What every process may need. Names are the environment variables' (prefix `QUARTERHOUR_` where not given)."""
+
+    model_config = SettingsConfigDict(env_prefix="QUARTERHOUR_", frozen=True, populate_by_name=True)
+
+    kafka_bootstrap_servers: str = Field(
+        "",
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        description="`host:port,...` of the Kafka to use; empty: the local stack's own",
+    )
+    clickhouse_url: str = Field(
+        "",
+        validation_alias="CLICKHOUSE_URL",
+        description="`http://user:password@host:port/database` of the ClickHouse to use; empty: the local stack's own",
+    )
+    home: Path | None = Field(None, description="where the local stack keeps its data; default `./.quarterhour`")
+    catalog: Path | None = Field(None, description="another plan catalog file than the one that ships")
+    interaction_partitions: int = Field(DEFAULT_PARTITIONS, ge=1, le=4096, description="partitions of `interactions`")
+    account_partitions: int = Field(
+        DEFAULT_PARTITIONS,
+        ge=1,
+        le=4096,
+        description="partitions of `account.inbox` and all that is keyed by workspace",
+    )
+    allowed_lateness_seconds: int = Field(
+        24 * 3600, ge=0, le=90 * 24 * 3600, description="how late an event may arrive and still be metered (U6)"
+    )
+    session_timeout_seconds: int = Field(8, ge=1, le=300, description="how soon a dead worker's partitions move on")
+    fail_point: str = Field(
+        "",
+        description="for tests: die after this step of the protocol, e.g. `outputs:3` (of the third batch)",
+    )
+
+    @property
+    def allowed_lateness_us(self) -> int:
+        """The allowed lateness in microseconds."""
+        return timedelta(seconds=self.allowed_lateness_seconds) // _MICRO

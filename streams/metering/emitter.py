@@ -1,0 +1,153 @@
+"""What METER puts out: unit events, watermarks, records set aside, each naming its origin (law 2)."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import msgspec
+
+from schemas.aside import MAX_KEPT_CHARACTERS, SetAside
+from schemas.errors import InvalidRecord, excerpt
+from schemas.interactions import REROUTED_HEADER, Interaction
+from schemas.routing import interaction_key, partition_of
+from schemas.topics import INBOX, INTERACTIONS, LATE, REJECTED
+from schemas.units import Origin, Unit, UnitChange, UnitKind, Watermark
+from streams.durable.machine import Output, RawRecord
+from streams.metering.policy import MeterPolicy
+from streams.metering.windows import Window
+
+_encode = msgspec.json.Encoder().encode
+LIVE = "live"
+
+
+class KeyNames:
+    """The names a state key stands for, and the inbox partition its workspace has."""
+
+    __slots__ = ("app", "channel", "environment", "inbox_key", "inbox_partition", "live", "user", "workspace")
+
+    def __init__(
+        self, environment: str, workspace: str, app: str, channel: str, user: str, account_partitions: int
+    ) -> None:
+        self.environment = environment
+        self.live = environment == LIVE
+        self.workspace = workspace
+        self.app = app
+        self.channel = channel
+        self.user = user
+        self.inbox_key = workspace.encode()
+        self.inbox_partition = _inbox_partition(workspace, account_partitions)
+
+
+@lru_cache(maxsize=65536)
+def _inbox_partition(workspace: str, partitions: int) -> int:
+    return partition_of(workspace, partitions)
+
+
+class Emitter:
+    """Collects outputs; `begin` says which input they come from, `names` whose windows are being changed."""
+
+    def __init__(self, partition: int, policy: MeterPolicy) -> None:
+        self.partition = partition
+        self.policy = policy
+        self.outputs: list[Output] = []
+        self.names: KeyNames | None = None
+        self.openings = 0
+        self._offset = 0
+        self._index = 0
+
+    def begin(self, offset: int) -> None:
+        """Outputs from here on derive from the input record at `offset`."""
+        self._offset = offset
+        self._index = 0
+
+    def _origin(self) -> Origin:
+        origin = Origin(INTERACTIONS, self.partition, self._offset, self._index)
+        self._index += 1
+        return origin
+
+    def opened(self, kind: UnitKind, window: Window) -> None:
+        """See `windows.Emit`. The id derives from the input that opened the unit."""
+        window.unit_id = f"{kind[0]}{self.partition}-{self._offset}-{self._index}"
+        window.revision = 0
+        self.openings += 1
+        self._unit(kind, "opened", window, 1, int(self._billable(kind, window)))
+
+    def revised(self, kind: UnitKind, window: Window, was_interactive: bool) -> None:
+        """See `windows.Emit`."""
+        before = self._live() and was_interactive
+        self._unit(kind, "revised", window, 0, int(self._billable(kind, window)) - int(before))
+
+    def retracted(self, kind: UnitKind, window: Window, was_interactive: bool) -> None:
+        """See `windows.Emit`."""
+        self._unit(kind, "retracted", window, -1, -int(self._live() and was_interactive))
+
+    def closed(self, kind: UnitKind, window: Window) -> None:
+        """See `windows.Emit`."""
+        self._unit(kind, "closed", window, 0, 0)
+
+    def _live(self) -> bool:
+        return self.names is not None and self.names.live
+
+    def _billable(self, kind: UnitKind, window: Window) -> bool:
+        """U12: live, and the end user spoke; U8 and U9: a live notification or alert is billable by itself."""
+        return self._live() and (window.inbound > 0 or kind in ("notification", "alert"))
+
+    def _unit(self, kind: UnitKind, change: UnitChange, window: Window, delta: int, billable_delta: int) -> None:
+        names = self.names
+        assert names is not None, "a unit belongs to a key"
+        window.revision += 1
+        final = change == "closed"
+        unit = Unit(
+            self._origin(), window.unit_id, kind, change, window.revision,
+            names.workspace, names.app, names.channel, names.user, names.environment,  # type: ignore[arg-type]
+            window.start, change != "retracted" and self._billable(kind, window), delta, billable_delta,
+            window.conversation_id or None,
+            window.last if final else None, window.inbound if final else None, window.outbound if final else None,
+        )  # fmt: skip
+        self.outputs.append(Output(INBOX, names.inbox_partition, names.inbox_key, _encode(unit)))
+
+    def watermark(self, now_us: int, outcomes: dict[str, int]) -> None:
+        """Tell every partition of the inbox how far this one has come."""
+        complete = now_us - self.policy.lateness_us
+        for inbox_partition in range(self.policy.account_partitions):
+            mark = Watermark(self._origin(), self.policy.interaction_partitions, now_us, complete, outcomes)
+            self.outputs.append(Output(INBOX, inbox_partition, None, _encode(mark)))
+
+    def reroute(self, record: RawRecord, event: Interaction) -> None:
+        """Send a record to the partition its key belongs to, bytes unchanged."""
+        key = interaction_key(event.workspace, event.app, event.channel, event.user)
+        target = partition_of(key, self.policy.interaction_partitions)
+        header = (REROUTED_HEADER, f"{self.partition}:{self._offset}".encode())
+        self._index += 1
+        self.outputs.append(Output(INTERACTIONS, target, key.encode(), record.value or b"", (header,)))
+
+    def rejected(self, record: RawRecord, error: InvalidRecord, watermark_us: int) -> None:
+        """Set a record aside that breaks the contract."""
+        self._set_aside(REJECTED, record, error, None, watermark_us)
+
+    def late(self, record: RawRecord, event: Interaction, watermark_us: int) -> None:
+        """Set an event aside that is older than the allowed lateness (U6)."""
+        behind = (watermark_us - event.time_us) // 1_000_000
+        allowed = self.policy.lateness_us // 1_000_000
+        detail = f"the event is {behind} s behind the watermark; {allowed} s are allowed"
+        error = InvalidRecord("late", "time", str(event.time_us), "U6", detail)
+        self._set_aside(LATE, record, error, event, watermark_us)
+
+    def _set_aside(
+        self, topic: str, record: RawRecord, error: InvalidRecord, event: Interaction | None, watermark_us: int
+    ) -> None:
+        value = record.value or b""
+        kept = value[:MAX_KEPT_CHARACTERS].decode("utf-8", "replace")[:MAX_KEPT_CHARACTERS]
+        aside = SetAside(
+            self._origin(), error.reason, excerpt(error.field), excerpt(error.value), excerpt(error.rule),
+            error.detail[:1024], record.timestamp_ms * 1000, len(value), hashlib.sha256(value).hexdigest(), kept,
+            watermark_us if watermark_us > 0 else None,
+        )  # fmt: skip
+        if event is not None:
+            aside = msgspec.structs.replace(
+                aside, time_us=event.time_us, workspace=event.workspace, app=event.app, channel=event.channel,
+                user=event.user, source=event.source, id=event.id,
+            )  # fmt: skip
+        key = f"{INTERACTIONS}/{self.partition}/{self._offset}".encode()
+        self.outputs.append(Output(topic, self.partition, key, _encode(aside)))
