@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +42,9 @@ class Settings(BaseSettings):
         24 * 3600, ge=0, le=90 * 24 * 3600, description="how late an event may arrive and still be metered (U6)"
     )
     session_timeout_seconds: int = Field(8, ge=1, le=300, description="how soon a dead worker's partitions move on")
+    transport: Literal["batch", "stock"] = Field(
+        "batch", description="how Faust is fed: one message a run of records, or one a record"
+    )
     fail_point: str = Field(
         "",
         description="for tests: die after this step of the protocol, e.g. `outputs:3` (of the third batch)",

@@ -21,12 +21,12 @@ class RawRecord(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One record to produce; its value names its origin (law 2)."""
+    """One record to produce; its value names its origin (law 2). No value is a tombstone, in a changelog only."""
 
     topic: str
     partition: int
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
 
 

@@ -241,10 +241,14 @@ class MeterPartition:
         if checkpoint is not None:
             held = msgspec.msgpack.decode(checkpoint, type=_Checkpoint)
             self.watermark_us, self._closed_us, self.outcomes = held.watermark_us, held.closed_us, held.outcomes
-        for key, known in self._keys.items():
+        for key, known in list(self._keys.items()):
             deadline = known.windows.deadline(self.policy)
-            assert deadline is not None, f"{key} holds nothing and should be gone (law 6)"
-            self._queue(deadline, key, known.windows)
+            if deadline is None or deadline <= self._closed_us:
+                # Closed before that checkpoint: a paused worker wrote it again after its tombstone was compacted away.
+                del self._keys[key]
+                self._dirty[key] = None
+            else:
+                self._queue(deadline, key, known.windows)
 
     def checkpoint(self) -> bytes:
         """See `PartitionMachine.checkpoint`."""

@@ -95,4 +95,4 @@ def newest(events: Iterable[Unit]) -> dict[str, Unit]:
 
 def canonical(outputs: Iterable[Output]) -> list[bytes]:
     """Outputs as bytes, to compare runs to the letter (law 2)."""
-    return [msgspec.json.encode((o.topic, o.partition, o.value.decode())) for o in outputs]
+    return [msgspec.json.encode((o.topic, o.partition, (o.value or b"").decode())) for o in outputs]

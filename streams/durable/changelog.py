@@ -1,0 +1,120 @@
+"""State in a compacted topic: each record tagged with the input position it is the state at.
+
+Law it keeps: what is recovered is the state at the newest durable position, exactly. A record tagged beyond that
+position (written by a run that died before its position record) is held back until a position covers it; a stale one
+appended late by a paused worker is passed over, because its tag is lower than what is held. Both rest on law 2: a state
+record is a function of the input prefix its tag names, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from schemas.errors import QuarterhourError
+from streams.durable.machine import Output, PartitionMachine
+from streams.durable.reader import PartitionReader
+
+POSITION_KEY = b"p"
+STATE_PREFIX = b"s"
+TAG_HEADER = "at"
+_TAG = struct.Struct(">q")
+
+
+class CorruptChangelog(QuarterhourError):
+    """The changelog holds something this version cannot read."""
+
+
+class Recovered(NamedTuple):
+    """What a recovery found: the next input offset to process (None when there is no state), and how much was read."""
+
+    position: int | None
+    records: int
+    stale: int
+
+
+def state_outputs(
+    topic: str, partition: int, position: int, changes: Iterable[tuple[bytes, bytes | None]]
+) -> list[Output]:
+    """The changelog records of a batch that brings the partition to `position`."""
+    tag = _TAG.pack(position)
+    return [
+        Output(topic, partition, STATE_PREFIX + key, None, ((TAG_HEADER, tag),))
+        if value is None
+        else Output(topic, partition, STATE_PREFIX + key, tag + value)
+        for key, value in changes
+    ]
+
+
+def position_output(topic: str, partition: int, position: int, checkpoint: bytes) -> Output:
+    """The record that makes a position durable; acknowledged after all its state records."""
+    return Output(topic, partition, POSITION_KEY, _TAG.pack(position) + checkpoint)
+
+
+class StateFold:
+    """Folds changelog records, in their order, into the state at the newest position."""
+
+    def __init__(self) -> None:
+        self.position: int | None = None
+        self.checkpoint: bytes | None = None
+        self.stale = 0
+        self._held: dict[bytes, tuple[int, bytes | None]] = {}
+        self._ahead: list[tuple[bytes, int, bytes | None]] = []
+
+    def record(self, record: Any) -> None:
+        """Take one changelog record (any object with key, value and headers)."""
+        value: bytes | None = record.value
+        tag = self._tag(record)
+        if record.key == POSITION_KEY:
+            self._advance(tag, value or b"")
+        elif record.key is not None and record.key.startswith(STATE_PREFIX):
+            content = value[_TAG.size :] if value else None
+            self._ahead.append((record.key[len(STATE_PREFIX) :], tag, content))
+        else:
+            raise CorruptChangelog(f"changelog offset {record.offset}: unknown key {record.key!r}")
+
+    def _tag(self, record: Any) -> int:
+        for name, header in record.headers or ():
+            if name == TAG_HEADER and len(header) == _TAG.size:
+                return int(_TAG.unpack(header)[0])
+        if record.value is None or len(record.value) < _TAG.size:
+            raise CorruptChangelog(f"changelog offset {record.offset}: no position tag")
+        return int(_TAG.unpack_from(record.value)[0])
+
+    def _advance(self, position: int, value: bytes) -> None:
+        if self.position is not None and position < self.position:
+            self.stale += 1
+            return
+        self.position = position
+        self.checkpoint = value[_TAG.size :]
+        ahead: list[tuple[bytes, int, bytes | None]] = []
+        for entry in self._ahead:
+            key, tag, content = entry
+            if tag > position:
+                ahead.append(entry)
+            elif key in self._held and tag < self._held[key][0]:
+                self.stale += 1
+            else:
+                self._held[key] = (tag, content)
+        self._ahead = ahead
+
+    def restore_into(self, machine: PartitionMachine) -> None:
+        """Give the machine its state back; what no position covers is left out."""
+        for key, (_, content) in self._held.items():
+            if content is not None:
+                machine.restore(key, content)
+        machine.restored(self.checkpoint)
+
+
+async def recover(bootstrap: str, topic: str, partition: int, machine: PartitionMachine) -> Recovered:
+    """Read the changelog partition to its present end and restore the machine from it."""
+    fold = StateFold()
+    count = 0
+    async with PartitionReader(bootstrap, topic, partition) as reader:
+        async for records in reader.read(await reader.beginning(), await reader.end()):
+            for record in records:
+                fold.record(record)
+            count += len(records)
+    fold.restore_into(machine)
+    return Recovered(fold.position, count, fold.stale)

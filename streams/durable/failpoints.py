@@ -1,0 +1,36 @@
+"""Fail-points: the process dies after a chosen step of the protocol, as `kill -9` would have it (spec: section 6).
+
+Set by `QUARTERHOUR_FAIL_POINT=<step>:<n>`: die after that step of the n-th batch of this process. Steps are `outputs`,
+`state`, `position`, `offset`. Unset in production.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from schemas.errors import ConfigurationError
+
+STEPS = ("outputs", "state", "position", "offset")
+
+
+class FailPoint:
+    """Counts down to the chosen step; does nothing when none is chosen."""
+
+    def __init__(self, spec: str) -> None:
+        self._step = ""
+        self._left = 0
+        if spec:
+            step, _, count = spec.partition(":")
+            if step not in STEPS or not count.isdigit():
+                raise ConfigurationError(
+                    f"QUARTERHOUR_FAIL_POINT={spec!r}: give <step>:<n>, step one of {', '.join(STEPS)}"
+                )
+            self._step, self._left = step, int(count)
+
+    def passed(self, step: str) -> None:
+        """A step is done; dies here if it is the chosen one."""
+        if step == self._step:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,57 @@
+"""Producing with the guarantee law 1 asks for: idempotent, acknowledged by all in-sync replicas, each send awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from streams.durable.machine import Output
+
+MAX_BATCH_BYTES = 1024 * 1024
+REQUEST_TIMEOUT_MS = 30_000
+
+
+def new_producer(bootstrap: str, client_id: str) -> Any:
+    """An idempotent producer; start it before use."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        acks="all",  # law 1: durable before the next step
+        enable_idempotence=True,  # a retry inside the client is no second record
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=16 * 1024 * 1024,  # one large state record must still pass
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        linger_ms=0,  # batches are made by the caller
+    )
+
+
+async def produce(producer: Any, outputs: Iterable[Output]) -> None:
+    """Send all outputs, in order within each partition, and return when every one is acknowledged.
+
+    Raises what the broker refused, or TimeoutError: the caller must then not go on (outputs before state).
+    """
+    groups: dict[tuple[str, int], list[Output]] = {}
+    for output in outputs:
+        groups.setdefault((output.topic, output.partition), []).append(output)
+    if groups:
+        await asyncio.gather(*(_produce_partition(producer, *where, group) for where, group in groups.items()))
+
+
+async def _produce_partition(producer: Any, topic: str, partition: int, outputs: list[Output]) -> None:
+    futures: list[Any] = []
+    batch = producer.create_batch()
+    for output in outputs:
+        if _append(batch, output) is None:
+            futures.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            if _append(batch, output) is None:
+                raise ValueError(f"an output to {topic} of {len(output.value or b'')} bytes fits no batch")
+    futures.append(await producer.send_batch(batch, topic, partition=partition))
+    await asyncio.gather(*futures)
+
+
+def _append(batch: Any, output: Output) -> Any:
+    return batch.append(timestamp=None, key=output.key, value=output.value, headers=list(output.headers))
