@@ -1,0 +1,135 @@
+"""Publishing a replay: sign-ups first, then the schedule, every chunk acknowledged before the next.
+
+A replay may be cut off anywhere and started again: each record carries its step number in a header, the last step that
+stands in each partition is found by reading its end, and only what is missing is published. A second run adds nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from schemas.commands import Actor, Command, CreateWorkspace
+from schemas.routing import partition_of
+from schemas.settings import Settings
+from schemas.topics import INBOX, INTERACTIONS
+from scripts.replay.schedule import Step, schedule
+from scripts.replay.source import EventLog
+from streams.durable.machine import Output
+from streams.durable.producer import new_producer, produce
+from streams.durable.reader import PartitionReader
+
+STEP_HEADER = "qh-replay-step"
+LOG_HEADER = "qh-replay-log"
+CHUNK = 2_000
+LOOK_BACK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a replay did: `events` now published, and how many steps stood in the topic already."""
+
+    events: int
+    already_there: int
+
+
+async def replay(
+    log: EventLog, settings: Settings, speed: float | None, progress: Callable[[int], None] = lambda _: None
+) -> Published:
+    """Publish a log; `speed` is event time per wall time, None as fast as possible.
+
+    `progress` is told the number of events that stand in the topic. Raises what the broker refuses.
+    """
+    partitions = settings.interaction_partitions
+    bootstrap = settings.kafka_bootstrap_servers
+    done = await asyncio.gather(*(_last_step(bootstrap, p, log) for p in range(partitions)))
+    producer = new_producer(bootstrap, "quarterhour-replay")
+    await producer.start()
+    try:
+        if not any(done):
+            await _sign_up(producer, log, settings)
+        return await _publish(producer, log, settings, list(done), speed, progress)
+    finally:
+        await producer.stop()
+
+
+async def _publish(
+    producer: Any,
+    log: EventLog,
+    settings: Settings,
+    done: list[int],
+    speed: float | None,
+    progress: Callable[[int], None],
+) -> Published:
+    chunk: list[Output] = []
+    events = skipped = passed = 0
+    begun: tuple[float, int] | None = None
+    for step in schedule(log, settings.interaction_partitions, settings.allowed_lateness_us):
+        passed += step.is_event
+        if step.number <= done[step.partition]:
+            skipped += 1
+            continue
+        if speed is not None:
+            begun = begun or (time.monotonic(), step.arrival_us)
+            due = begun[0] + (step.arrival_us - begun[1]) / 1_000_000 / speed
+            if due > time.monotonic():
+                await produce(producer, chunk)
+                chunk.clear()
+                progress(passed - step.is_event)
+                await asyncio.sleep(due - time.monotonic())
+        chunk.append(_output(step, log))
+        events += step.is_event
+        if len(chunk) >= CHUNK:
+            await produce(producer, chunk)
+            chunk.clear()
+            progress(passed)
+    await produce(producer, chunk)
+    progress(passed)
+    return Published(events, skipped)
+
+
+def _output(step: Step, log: EventLog) -> Output:
+    headers = ((LOG_HEADER, log.digest[:16].encode()), (STEP_HEADER, str(step.number).encode()))
+    return Output(INTERACTIONS, step.partition, step.key, step.value, headers)
+
+
+async def _sign_up(producer: Any, log: EventLog, settings: Settings) -> None:
+    """Create the log's workspaces, each at its first event (rule W1), so that credits count from there (C1)."""
+    first: dict[str, int] = {}
+    for message in log.messages:
+        first[message.workspace] = min(first.get(message.workspace, message.time_us), message.time_us)
+    outputs = [
+        Output(INBOX, partition_of(workspace, settings.account_partitions), workspace.encode(),
+               msgspec.json.encode(_creation(workspace, time_us)))
+        for workspace, time_us in sorted(first.items())
+    ]  # fmt: skip
+    await produce(producer, outputs)
+
+
+def _creation(workspace: str, time_us: int) -> Command:
+    command_id = f"replay-creates-{workspace}"
+    return Command(command_id, workspace, time_us, Actor("system", "replay"), CreateWorkspace(f"owner@{workspace}"))
+
+
+async def _last_step(bootstrap: str, partition: int, log: EventLog) -> int:
+    """The number of the last step of this log in a partition, 0 if there is none; reads backwards from the end."""
+    wanted = log.digest[:16].encode()
+    async with PartitionReader(bootstrap, INTERACTIONS, partition) as reader:
+        beginning, end = await reader.beginning(), await reader.end()
+        while end > beginning:
+            start = max(beginning, end - LOOK_BACK)
+            last = 0
+            async for records in reader.read(start, end):
+                for record in records:
+                    headers = dict(record.headers)
+                    if headers.get(LOG_HEADER) == wanted:
+                        last = int(headers[STEP_HEADER])
+            if last:
+                return last
+            end = start
+    return 0
