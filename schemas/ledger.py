@@ -3,9 +3,14 @@
 Amounts are integer micro-dollars (C7). `lines` sum to zero. Account names:
 
 - `grant:<grant_id>`: credit the workspace holds; its lines sum to what remains of that grant.
-- `due`: charges no credit covered (C6); its balance is never positive, and minus it is what is owed.
+- `due:<app>`: charges of the app that no credit covered (C6); never positive, and minus it is what is owed.
 - `usage:<kind>`: what was charged for conversations, sessions, ...
 - `issued:free`, `issued:paid`: where credit comes from. `lapsed`: where expired credit goes (C3).
+
+A record's lines are one or more postings, one after the other; each sums to zero where it ends and not before. The
+first line says what a posting is: `issued:*` new credit, `usage:*` a charge (positive) or the reversal of one
+(negative), in the order of `charges`; `due:*` the settlement of what was owed, by the grant of its second line;
+`lapsed` credit that lapses.
 """
 
 from __future__ import annotations
@@ -34,7 +39,10 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class Charge(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What was priced: the unit, the price version in force at its start (P1), and who used it."""
+    """What was priced: the unit, the price version in force at its start (P1), and who used it.
+
+    `reversed`: the record takes this charge back (C8); its `usage` line is negative.
+    """
 
     unit_id: UnitId
     unit_kind: Text
@@ -43,6 +51,7 @@ class Charge(Struct, frozen=True, gc=False, omit_defaults=True):
     start_us: Micros
     price_micros: Annotated[int, Meta(ge=0)]
     plan: Text
+    reversed: bool = False
 
 
 class GrantOpened(Struct, frozen=True, gc=False, omit_defaults=True):

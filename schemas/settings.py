@@ -42,6 +42,11 @@ class Settings(BaseSettings):
         24 * 3600, ge=0, le=90 * 24 * 3600, description="how late an event may arrive and still be metered (U6)"
     )
     session_timeout_seconds: int = Field(8, ge=1, le=300, description="how soon a dead worker's partitions move on")
+    kafka_port: int | None = Field(None, ge=1, le=65535, description="port of the local Kafka; default: a free one")
+    clickhouse_port: int | None = Field(
+        None, ge=1, le=65535, description="port of the local ClickHouse; default: a free one"
+    )
+    throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"
     )
@@ -49,6 +54,17 @@ class Settings(BaseSettings):
         "",
         description="for tests: die after this step of the protocol, e.g. `outputs:3` (of the third batch)",
     )
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables, for child processes."""
+        values: dict[str, str] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            alias = field.validation_alias
+            variable = alias if isinstance(alias, str) else f"QUARTERHOUR_{name.upper()}"
+            if value is not None:
+                values[variable] = str(value)
+        return values
 
     @property
     def allowed_lateness_us(self) -> int:

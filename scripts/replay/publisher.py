@@ -48,7 +48,7 @@ async def replay(
     partitions = settings.interaction_partitions
     bootstrap = settings.kafka_bootstrap_servers
     done = await asyncio.gather(*(_last_step(bootstrap, p, log) for p in range(partitions)))
-    producer = new_producer(bootstrap, "quarterhour-replay")
+    producer = new_producer(bootstrap, "quarterhour-replay", throwaway=settings.throwaway)
     await producer.start()
     try:
         if not any(done):

@@ -2,7 +2,7 @@
 
 The schedule is a function of the log and the settings, and numbers its steps; so a replay that was cut off goes on
 where each partition stands. A tick tells every partition the highest event time published so far, at least every six
-hours of event time, and before any event older than the allowed lateness: what is late does not depend on the partition.
+hours of event time, and before any event older than the allowed lateness: what is late depends on no partition.
 """
 
 from __future__ import annotations

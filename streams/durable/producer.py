@@ -14,13 +14,13 @@ MAX_BATCH_BYTES = 1024 * 1024
 REQUEST_TIMEOUT_MS = 30_000
 
 
-def new_producer(bootstrap: str, client_id: str) -> Any:
-    """An idempotent producer; start it before use."""
+def new_producer(bootstrap: str, client_id: str, *, throwaway: bool = False) -> Any:
+    """An idempotent producer; start it before use. A throw-away broker knows no idempotence, so law 1 fails there."""
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
         acks="all",  # law 1: durable before the next step
-        enable_idempotence=True,  # a retry inside the client is no second record
+        enable_idempotence=not throwaway,  # a retry inside the client is no second record
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=16 * 1024 * 1024,  # one large state record must still pass
         request_timeout_ms=REQUEST_TIMEOUT_MS,

@@ -145,7 +145,7 @@ class PartitionWorker:
     async def _ready_context(self) -> ActorContext:
         if self._context is None:
             bootstrap = self._settings.kafka_bootstrap_servers
-            self._producer = new_producer(bootstrap, f"{self._role.group}-{os.getpid()}")
+            self._producer = new_producer(bootstrap, f"{self._role.group}-{os.getpid()}", throwaway=self._settings.throwaway)
             await self._producer.start()
             self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
             await self._admin.start()

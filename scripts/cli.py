@@ -1,0 +1,162 @@
+"""The command `quarterhour`: one function a command; what they do is in `commands`.
+
+Reports and errors go to stderr where stdout carries data (`--json`, `units`), so that it can be piped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from projections import reconcile as reconciling
+from projections import usage
+from schemas.catalog import DEFAULT_CATALOG, load_catalog
+from schemas.errors import QuarterhourError
+from schemas.settings import Settings
+from scripts import commands
+from scripts.stack.home import WorldInUse
+from scripts.stack.ports import PortInUse
+from scripts.stack.supervisor import ProcessFailed, StopAsked
+from scripts.stack.throwaway import ThrowawayUnavailable
+from scripts.stack.topics import PartitionsDiffer, TopicRefused
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Metering and billing for conversational-AI platforms. Start with [bold]quarterhour run --once[/bold].",
+)
+
+ANTICIPATED = (
+    QuarterhourError,
+    WorldInUse,
+    PortInUse,
+    ProcessFailed,
+    ThrowawayUnavailable,
+    PartitionsDiffer,
+    TopicRefused,
+)
+"""Errors whose message is all a person needs."""
+
+InputFile = Annotated[
+    Path | None,
+    typer.Option("--input", exists=True, dir_okay=False, help="a .csv.gz of workspace,user,time_us[,chars][,delay_us]"),
+]
+Speed = Annotated[
+    float | None, typer.Option(min=0.001, help="event time per wall time, e.g. 3600; default: as fast as possible")
+]
+
+
+class By(StrEnum):
+    """How units are counted."""
+
+    USER = "user"
+    DAY = "day"
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    CSV = "csv"
+    TABLE = "table"
+
+
+@app.command()
+def run(
+    once: Annotated[bool, typer.Option("--once", help="print the result and exit")] = False,
+    input_file: InputFile = None,
+    json: Annotated[bool, typer.Option("--json", help="the last line on stdout is one JSON object")] = False,
+    speed: Speed = None,
+) -> None:
+    """Replay an event log (default: a public sample) through the whole pipeline and report.
+
+    Example: quarterhour run --once --input log.csv.gz --json
+    """
+    console = Console(stderr=json)
+    given = commands.read_input(input_file)
+    raise typer.Exit(asyncio.run(commands.run(given, Settings(), console, once=once, json=json, speed=speed)))
+
+
+@app.command()
+def up() -> None:
+    """Serve the live stack (Kafka, ClickHouse, METER, ACCOUNTS, LOADER, clock) until Ctrl-C.
+
+    Example: QUARTERHOUR_KAFKA_PORT=9092 QUARTERHOUR_CLICKHOUSE_PORT=8123 quarterhour up
+    """
+    raise typer.Exit(asyncio.run(commands.up(Settings(), Console())))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a .csv.gz event log")],
+    speed: Speed = None,
+) -> None:
+    """Publish an event log to the running stack, as gateways would.
+
+    Example: quarterhour replay log.csv.gz --speed 3600
+    """
+    console = Console(stderr=True)
+    log = commands.read_input(file).log
+    events = asyncio.run(commands.publish(log, Settings(), console, speed))
+    console.print(f"{events:,} events published")
+
+
+@app.command()
+def units(
+    by: Annotated[By, typer.Option(help="one row for each user, or for each UTC day")] = By.USER,
+    output_format: Annotated[Format, typer.Option("--format", help="csv, or a table to look at")] = Format.TABLE,
+) -> None:
+    """Print the units found, per user or per day, from the running stack or from what was kept last.
+
+    Example: quarterhour units --by day --format csv
+    """
+
+    async def show() -> None:
+        console = Console(stderr=output_format is Format.CSV)
+        async with commands.kept_clickhouse(Settings(), console) as client:
+            if by is By.USER:
+                usage.write_units_by_user(Path("/dev/stdout"), usage.units_by_user(client))
+            else:
+                usage.write_units_by_day(Path("/dev/stdout"), usage.units_by_day(client))
+
+    asyncio.run(show())
+
+
+@app.command()
+def reconcile() -> None:
+    """Recount units from raw events in SQL and compare with the ledger; exit 1 on any difference.
+
+    Example: quarterhour reconcile
+    """
+
+    async def show() -> int:
+        settings, console = Settings(), Console()
+        async with commands.kept_clickhouse(settings, console) as client:
+            catalog = load_catalog(settings.catalog or DEFAULT_CATALOG)
+            found = reconciling.reconcile(client, commands.spans_of(settings), catalog)
+            console.print(reconciling.format(found))
+            return 0 if found.is_clean else 1
+
+    raise typer.Exit(asyncio.run(show()))
+
+
+def main() -> None:
+    """Run the command line; an anticipated error is one message and exit code 1."""
+    try:
+        app()
+    except StopAsked:
+        sys.exit(0)
+    except ANTICIPATED as error:
+        Console(stderr=True).print(f"[bold red]error:[/bold red] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""What the commands do, apart from how they are spelled: `run`, `up`, and looking into what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from projections import reconcile, usage
+from projections.connect import connect
+from schemas.catalog import DEFAULT_CATALOG, load_catalog
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+from scripts.drain import Lag, drain
+from scripts.local import CLICKHOUSE, KAFKA, LocalStack, local_stack
+from scripts.references import Comparison, compare_with_files, compare_with_sample
+from scripts.replay.publisher import replay
+from scripts.replay.sample import sample_log
+from scripts.replay.source import EventLog, read_log
+from scripts.report import Findings, as_json, show
+from scripts.stack.cache import cache_directory
+from scripts.stack.home import Home, World
+
+LIVE_WORLD = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a run replays: the log, and its file unless it is the sample."""
+
+    log: EventLog
+    file: Path | None
+
+    @property
+    def world(self) -> str:
+        """Every log is replayed in a world of its own: one log, one clock."""
+        stem = re.sub(r"[^a-z0-9._-]+", "-", self.log.name.lower()).strip("-._")[:40] or "log"
+        return f"{stem}-{self.log.digest[:12]}"
+
+    def compare(self, client: Any) -> Comparison | None:
+        """Compare with the reference counts of this log, if there are any."""
+        return compare_with_sample(client) if self.file is None else compare_with_files(client, self.file)
+
+
+def read_input(file: Path | None) -> Input:
+    """The log to replay: the file, or the public sample."""
+    if file is None:
+        return Input(sample_log(cache_directory()), None)
+    return Input(read_log(file), file)
+
+
+async def run(
+    given: Input, settings: Settings, console: Console, *, once: bool, json: bool, speed: float | None
+) -> int:
+    """Replay a log through the whole pipeline and report; without `once`, stay up. Returns the exit code."""
+    world = _home(settings).world(given.world)
+    announce = _announcer(console)
+    code = 1 if once else 0  # a stop asked for before the report is no result, but no fault either
+    async with local_stack(world, settings, announce, live=False) as stack:
+        _say_where(stack, announce)
+        await stack.supervisor.during(_replay_all(given.log, stack, console, speed))
+        findings = await stack.supervisor.during(asyncio.to_thread(_find, given, stack))
+        await asyncio.to_thread(_show, console, stack, findings)
+        if json:
+            print(as_json(findings), flush=True)
+        code = 0 if findings.good else 1
+        if not once:
+            console.print("The stack stays up; Ctrl-C stops it. What is kept goes on at the next start.")
+            await stack.supervisor.during(asyncio.Event().wait())
+    return stack.supervisor.exit_code or code
+
+
+async def up(settings: Settings, console: Console) -> int:
+    """Serve the live stack until Ctrl-C; returns the exit code."""
+    announce = _announcer(console)
+    async with local_stack(_home(settings).world(LIVE_WORLD), settings, announce, live=True) as stack:
+        _say_where(stack, announce)
+        announce("Ready; Ctrl-C stops it. What is kept goes on at the next start.")
+        await stack.supervisor.during(asyncio.Event().wait())
+    return stack.supervisor.exit_code
+
+
+async def publish(log: EventLog, settings: Settings, console: Console, speed: float | None) -> int:
+    """Replay a log into the Kafka of the settings, or of the running stack; returns the number of events published."""
+    if not settings.kafka_bootstrap_servers:
+        settings = settings.model_copy(update={"kafka_bootstrap_servers": running_address(settings, KAFKA)})
+    with _progress(console) as progress:
+        task = progress.add_task("published", total=len(log.messages))
+        done = await replay(log, settings, speed, lambda number: progress.update(task, completed=number))
+    return done.events
+
+
+@asynccontextmanager
+async def kept_clickhouse(settings: Settings, console: Console) -> AsyncIterator[Any]:
+    """A client of the ClickHouse of the settings, of the running stack, or of what was kept last, started for it."""
+    if settings.clickhouse_url:
+        yield connect(settings.clickhouse_url)
+        return
+    world = _newest_world(settings)
+    record = world.running()
+    if record is not None:
+        yield connect(record.addresses[CLICKHOUSE])
+        return
+    announce = _announcer(console)
+    async with local_stack(world, settings, announce, live=False, workers=False) as stack:
+        yield connect(stack.settings.clickhouse_url)
+
+
+def running_address(settings: Settings, part: str) -> str:
+    """The address of a part of the running stack; ConfigurationError when none runs."""
+    for world in _home(settings).worlds():
+        record = world.running()
+        if record is not None and part in record.addresses:
+            return record.addresses[part]
+    raise ConfigurationError(
+        "no stack is running: start one with `quarterhour up`, or name the addresses in "
+        "KAFKA_BOOTSTRAP_SERVERS and CLICKHOUSE_URL"
+    )
+
+
+def spans_of(settings: Settings) -> reconcile.Spans:
+    """The rules' spans under the settings."""
+    return reconcile.Spans(lateness_us=settings.allowed_lateness_us)
+
+
+def _home(settings: Settings) -> Home:
+    return Home(settings.home.expanduser().absolute()) if settings.home else Home.from_environment()
+
+
+def _newest_world(settings: Settings) -> World:
+    worlds = [world for world in _home(settings).worlds() if world.clickhouse.exists()]
+    running = [world for world in worlds if world.running() is not None]
+    if not worlds:
+        raise ConfigurationError("nothing is kept yet: start with `quarterhour run --once` or `quarterhour up`")
+    return (running or sorted(worlds, key=lambda world: world.clickhouse.stat().st_mtime))[-1]
+
+
+async def _replay_all(log: EventLog, stack: LocalStack, console: Console, speed: float | None) -> None:
+    with _progress(console) as progress:
+        task = progress.add_task("published", total=len(log.messages))
+        await replay(log, stack.settings, speed, lambda number: progress.update(task, completed=number))
+        waiting = progress.add_task("through the pipeline", total=None)
+        most = 0
+
+        def tell(lag: Lag) -> None:
+            nonlocal most
+            left = sum(lag.values())
+            most = max(most, left)
+            progress.update(waiting, total=most, completed=most - left)
+
+        await drain(stack.settings, tell)
+
+
+def _find(given: Input, stack: LocalStack) -> Findings:
+    settings = stack.settings
+    client = connect(settings.clickhouse_url)
+    try:
+        found = reconcile.reconcile(client, spans_of(settings), load_catalog(settings.catalog or DEFAULT_CATALOG))
+        restarts = sum(state.restarts for state in stack.supervisor.processes())
+        return Findings(usage.summary(client), found, given.compare(client), restarts)
+    finally:
+        client.close()
+
+
+def _show(console: Console, stack: LocalStack, findings: Findings) -> None:
+    client = connect(stack.settings.clickhouse_url)
+    try:
+        show(console, client, findings)
+    finally:
+        client.close()
+
+
+def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
+    settings = stack.settings
+    announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
+    announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
+
+
+def _announcer(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)

@@ -1,0 +1,129 @@
+"""The local stack: everything one machine needs, as one thing to start and stop.
+
+Kafka and ClickHouse are the given ones (`KAFKA_BOOTSTRAP_SERVERS`, `CLICKHOUSE_URL`) or our own, kept in a world;
+topics as the topic table says; METER, ACCOUNTS and LOADER, and in live use the clock. Where Java or Kafka's artifacts
+cannot be had, a throw-away broker takes over, which keeps nothing and is said so. Leaves to others: what is done with
+the stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from projections.embedded.process import command as clickhouse_command
+from projections.embedded.process import wait_until_ready as wait_for_clickhouse
+from schemas.settings import Settings
+from schemas.topics import topic_table
+from scripts.stack.home import StackRecord, World
+from scripts.stack.kafka_archive import make_class_archive
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.stack.kafka_node import KafkaNode, wait_until_ready
+from scripts.stack.ports import free_port, given_or_free
+from scripts.stack.process import ProcessSpec
+from scripts.stack.supervisor import StopAsked, Supervisor
+from scripts.stack.throwaway import WARNING, throwaway_broker, throwaway_process
+from scripts.stack.topics import create_topics
+
+Announce = Callable[[str], None]
+
+DATABASE = "quarterhour"
+KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK = "kafka", "clickhouse", "meter", "accounts", "loader", "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStack:
+    """A running stack. `settings` hold its addresses; `kept` is False when a throw-away broker serves it."""
+
+    settings: Settings
+    supervisor: Supervisor
+    world: World
+    kept: bool
+
+
+@asynccontextmanager
+async def local_stack(
+    world: World, settings: Settings, announce: Announce, *, live: bool, workers: bool = True
+) -> AsyncIterator[LocalStack]:
+    """Start the stack of a world, and stop it at the end of the block. `live` adds the wall clock's ticks.
+
+    Without `workers` only ClickHouse is started, to look at what is kept. Raises WorldInUse, ProcessFailed, StopAsked.
+    """
+    served = False
+    async with AsyncExitStack() as held:
+        held.enter_context(world.lock())
+        supervisor = await held.enter_async_context(Supervisor(world.logs, announce=announce))
+        kept, clickhouse_data = True, world.clickhouse
+        if workers and not settings.kafka_bootstrap_servers:
+            settings, kept = await _start_kafka(supervisor, world, settings, announce)
+            if not kept:
+                folder = held.enter_context(tempfile.TemporaryDirectory(prefix="quarterhour-"))
+                clickhouse_data = Path(folder)
+        if not settings.clickhouse_url:
+            settings = await _start_clickhouse(supervisor, clickhouse_data, settings)
+        if workers:
+            await supervisor.during(_create_topics(settings))
+            await supervisor.start(_workers(settings, live))
+        world.publish(_record(settings, supervisor))
+        served = True
+        yield LocalStack(settings, supervisor, world, kept)
+    if not served:  # the supervisor has swallowed it
+        raise StopAsked
+
+
+async def _create_topics(settings: Settings) -> None:
+    table = topic_table(settings.interaction_partitions, settings.account_partitions)
+    await create_topics(settings.kafka_bootstrap_servers, table)
+
+
+async def _start_kafka(
+    supervisor: Supervisor, world: World, settings: Settings, announce: Announce
+) -> tuple[Settings, bool]:
+    try:
+        artifacts = kafka_artifacts(announce)
+    except KafkaUnavailable as problem:
+        announce(f"{problem}; {WARNING}")
+        program = await asyncio.to_thread(throwaway_broker, announce)
+        port = free_port()
+        await supervisor.start([throwaway_process(program, port, KAFKA)])
+        address = f"127.0.0.1:{port}"
+        await supervisor.during(wait_until_ready(address, 60))
+        return settings.model_copy(update={"kafka_bootstrap_servers": address, "throwaway": True}), False
+    archive = await make_class_archive(artifacts, announce)
+    port = given_or_free(settings.kafka_port, "Kafka", "QUARTERHOUR_KAFKA_PORT")
+    node = KafkaNode.on_ports(artifacts, world.kafka, port, class_archive=archive)
+    await supervisor.during(node.prepare())
+    await supervisor.start([node.process(KAFKA)])
+    return settings.model_copy(update={"kafka_bootstrap_servers": node.bootstrap}), True
+
+
+async def _start_clickhouse(supervisor: Supervisor, data: Path, settings: Settings) -> Settings:
+    port = given_or_free(settings.clickhouse_port, "ClickHouse", "QUARTERHOUR_CLICKHOUSE_PORT")
+    url = f"http://127.0.0.1:{port}"
+
+    async def ready() -> None:
+        await asyncio.to_thread(wait_for_clickhouse, url, 60)
+
+    await supervisor.start([ProcessSpec(CLICKHOUSE, clickhouse_command(data, port, database=DATABASE), ready=ready)])
+    return settings.model_copy(update={"clickhouse_url": f"{url}/{DATABASE}"})
+
+
+def _workers(settings: Settings, live: bool) -> list[ProcessSpec]:
+    modules = {METER: "streams.workers.meter", ACCOUNTS: "streams.workers.accounts", LOADER: "projections.loader"}
+    if live:
+        modules[CLOCK] = "streams.workers.clock"
+    environment = settings.environment()
+    return [ProcessSpec(name, [sys.executable, "-m", module], environment) for name, module in modules.items()]
+
+
+def _record(settings: Settings, supervisor: Supervisor) -> StackRecord:
+    addresses = {CLICKHOUSE: settings.clickhouse_url}
+    if settings.kafka_bootstrap_servers:
+        addresses[KAFKA] = settings.kafka_bootstrap_servers
+    pids = {state.name: state.pid for state in supervisor.processes() if state.pid is not None}
+    return StackRecord.of_this_process(addresses, pids)
