@@ -64,7 +64,7 @@ class Watermark(Struct, frozen=True, gc=False, tag_field="type", tag="watermark.
     `now_us` is the highest event time seen: alerts and entitlements follow it. No unit that starts before `complete_us`
     (`now_us` less the allowed lateness) can change any more: credits lapse when this passes their expiry, so that what
     a grant paid for does not depend on the order of arrival. `outcomes` counts what became of every record of the
-    partition before this one (law 7), by outcome.
+    partition up to `origin`, itself included (law 7), by outcome.
     """
 
     origin: Origin

@@ -1,0 +1,63 @@
+"""`python -m projections.loader`: the composition root of LOADER. SIGTERM or SIGINT stop it after the batch in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+
+from projections.connect import connect, ensure_database
+from projections.loader.kafka import KafkaSource
+from projections.loader.loading import Loader
+from projections.loader.rows import LOADED_TOPICS
+from projections.migrate import migrate
+from schemas.errors import ConfigurationError, QuarterhourError
+from schemas.settings import Settings
+
+_log = logging.getLogger("projections.loader")
+
+
+async def load(settings: Settings) -> None:
+    """Bring the tables up to date, then load until a signal asks to stop."""
+    for name, value in (
+        ("KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers),
+        ("CLICKHOUSE_URL", settings.clickhouse_url),
+    ):
+        if not value:
+            raise ConfigurationError(f"{name} is not set")
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    ensure_database(settings.clickhouse_url)
+    client = connect(settings.clickhouse_url)
+    for migration in migrate(client):
+        _log.info("applied migration %04d_%s", migration.number, migration.name)
+    async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+        loader = Loader(client, source)
+        await loader.start()
+        _log.info("loading %s", ", ".join(LOADED_TOPICS))
+        await loader.run(stop)
+    _log.info("stopped after %d records", loader.records_loaded)
+
+
+def main() -> int:
+    """The exit code: 0 after a signal, 1 on a fault, which is told in one line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # The loader tells of an absent ClickHouse itself, in one line for each try.
+    for library in ("urllib3", "clickhouse_connect"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    # Decoding makes many short-lived objects and no cycles; the default thresholds cost a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+    try:
+        asyncio.run(load(Settings()))
+    except QuarterhourError as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What makes repeats harmless: batch boundaries that are durable before the data, and positions after it.
+
+Laws it keeps (3, 8): a batch that was begun is finished with exactly its boundaries, whoever finishes it, and its
+inserts carry the same tokens. Only the newest batch can be unfinished, because one loader writes one batch at a time;
+a loader that has been superseded notices between its boundaries and its data, and stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.client import Client
+
+from projections.loader.records import Slice, TopicPartition
+from schemas.errors import QuarterhourError
+
+_NEWEST_BATCH = """
+SELECT DISTINCT epoch, batch, topic, partition, first_offset, next_offset, token
+FROM load_batches
+WHERE (epoch, batch) = (SELECT max((epoch, batch)) FROM load_batches)
+ORDER BY topic, partition
+"""
+_BATCH_COLUMNS = ["epoch", "batch", "topic", "partition", "first_offset", "next_offset", "token"]
+_POSITION_COLUMNS = ["topic", "partition", "next_offset", "epoch", "batch", "repeats"]
+
+
+# Rows of the journal may stand there twice: readers take the distinct or the largest ones.
+_REPEATABLE = {"async_insert": 0, "insert_deduplicate": 0}
+
+
+class LoaderFault(QuarterhourError):
+    """Loading cannot go on; the message says why. A supervisor may start the loader again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch by its boundaries: slices of distinct partitions, in order."""
+
+    epoch: int
+    number: int
+    slices: tuple[Slice, ...]
+
+    @property
+    def token(self) -> str:
+        """Names the batch by its boundaries alone, so that whoever repeats it has the same."""
+        text = "\n".join(f"{s.topic}-{s.partition}-{s.first}-{s.next}" for s in self.slices)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Journal:
+    """The loader's memory in ClickHouse: `loaders`, `load_batches`, `load_positions`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._owner = str(uuid.uuid4())
+        self.epoch = 0
+
+    def claim(self) -> None:
+        """Become the loader of this database: whoever was it before stops before its next data."""
+        newest = self._client.query("SELECT max(epoch) FROM loaders").first_row[0]
+        self.epoch = int(newest) + 1
+        self._client.insert("loaders", [[self.epoch, self._owner]], column_names=["epoch", "owner"])
+        self.check_claim()
+
+    def check_claim(self) -> None:
+        """`LoaderFault` if another loader has claimed the database since."""
+        owners = self._client.query(
+            "SELECT owner FROM loaders WHERE epoch >= {epoch:UInt64}", parameters={"epoch": self.epoch}
+        ).result_rows
+        if owners != [(self._owner,)]:
+            raise LoaderFault("another loader has taken over this ClickHouse database; there must be one only")
+
+    def newest(self) -> Batch | None:
+        """The batch that was begun last; all before it are finished."""
+        rows = self._client.query(_NEWEST_BATCH).result_rows
+        if not rows:
+            return None
+        batch = Batch(rows[0][0], rows[0][1], tuple(Slice(*row[2:6]) for row in rows))
+        if {row[6] for row in rows} != {batch.token}:
+            raise LoaderFault(f"load_batches: the rows of batch {batch.epoch}/{batch.number} do not fit their token")
+        return batch
+
+    def begin(self, batch: Batch) -> None:
+        """Make the boundaries durable: one insert, one part, all or nothing. Then see that we are still the loader."""
+        rows = [[batch.epoch, batch.number, *piece, batch.token] for piece in batch.slices]
+        self._client.insert("load_batches", rows, column_names=_BATCH_COLUMNS, settings=_REPEATABLE)
+        self.check_claim()
+
+    def finish(self, batch: Batch, repeats: Counter[TopicPartition]) -> None:
+        """Make the positions durable, after every table has the batch's rows."""
+        rows = [
+            [s.topic, s.partition, s.next, batch.epoch, batch.number, repeats[TopicPartition(s.topic, s.partition)]]
+            for s in batch.slices
+        ]
+        self._client.insert("load_positions", rows, column_names=_POSITION_COLUMNS, settings=_REPEATABLE)
+
+
+def slices_of(places: Sequence[tuple[TopicPartition, int, int]]) -> tuple[Slice, ...]:
+    """Slices in the order that every repeat has too."""
+    return tuple(Slice(place.topic, place.partition, first, next_) for place, first, next_ in sorted(places))

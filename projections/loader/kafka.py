@@ -1,0 +1,113 @@
+"""Kafka as the loader's source: aiokafka, partitions assigned by hand, no group, no committed offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiokafka
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from projections.loader.records import Record, Slice, SourceFault, TopicPartition
+
+_READ_SECONDS = 30.0
+
+
+class KafkaSource:
+    """All partitions of the given topics. Use as an async context manager."""
+
+    def __init__(self, bootstrap_servers: str, topics: Sequence[str]) -> None:
+        self._topics = topics
+        self._servers = bootstrap_servers
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=bootstrap_servers,
+            client_id="quarterhour-loader",
+            # ClickHouse says where to go on (law 8), so there is no group and nothing to commit.
+            group_id=None,
+            enable_auto_commit=False,
+            # An offset the broker does not have is a fault to be told, never a jump.
+            auto_offset_reset="none",
+            # A record of an aborted transaction never was.
+            isolation_level="read_committed",
+            # Large fetches: a rebuild reads everything there is.
+            fetch_max_bytes=32 * 1024 * 1024,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_wait_ms=100,
+            check_crcs=True,
+        )
+
+    async def __aenter__(self) -> KafkaSource:
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise SourceFault(f"no Kafka at {self._servers}: {error}") from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def partitions(self) -> Sequence[TopicPartition]:
+        """See `Source.partitions`."""
+        # The consumer's own metadata holds only what it is assigned, so the topics are asked for by name.
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        try:
+            await admin.start()
+            described = await admin.describe_topics(list(self._topics))
+        except KafkaError as error:
+            raise SourceFault(f"no Kafka at {self._servers}: {error}") from error
+        finally:
+            await admin.close()
+        partitions = {
+            topic["topic"]: sorted(partition["partition"] for partition in topic["partitions"]) for topic in described
+        }
+        missing = [topic for topic in self._topics if not partitions.get(topic)]
+        if missing:
+            raise SourceFault(f"Kafka at {self._servers} has no topic {', '.join(missing)}")
+        return [TopicPartition(topic, partition) for topic in self._topics for partition in partitions[topic]]
+
+    async def read(self, wanted: Slice) -> list[Record]:
+        """See `Source.read`."""
+        place = aiokafka.TopicPartition(wanted.topic, wanted.partition)
+        self._consumer.assign([place])
+        self._consumer.seek(place, wanted.first)
+        records: list[Record] = []
+        while not records or records[-1].offset < wanted.next - 1:
+            found = await self._getmany(20_000, _READ_SECONDS)
+            if not found:
+                raise SourceFault(f"{wanted}: Kafka gave no record for {_READ_SECONDS:.0f} s; is the log shorter now?")
+            records += [record for record in found if record.offset < wanted.next]
+            if found[-1].offset >= wanted.next:
+                break
+        if not records or records[-1].offset != wanted.next - 1:
+            raise SourceFault(f"{wanted}: a record that was loaded in part is gone from Kafka")
+        return records
+
+    async def start(self, positions: Mapping[TopicPartition, int | None]) -> None:
+        """See `Source.start`."""
+        places = {place: aiokafka.TopicPartition(*place) for place in positions}
+        self._consumer.assign(list(places.values()))
+        unknown = [places[place] for place, offset in positions.items() if offset is None]
+        beginnings = await self._consumer.beginning_offsets(unknown) if unknown else {}
+        for place, offset in positions.items():
+            kafka_place = places[place]
+            self._consumer.seek(kafka_place, beginnings[kafka_place] if offset is None else offset)
+
+    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Record]:
+        """See `Source.fetch`."""
+        return await self._getmany(max_records, timeout_seconds)
+
+    async def _getmany(self, max_records: int, timeout_seconds: float) -> list[Record]:
+        try:
+            found: dict[Any, list[Any]] = await self._consumer.getmany(
+                timeout_ms=int(timeout_seconds * 1000), max_records=max_records
+            )
+        except OffsetOutOfRangeError as error:
+            raise SourceFault(f"Kafka does not have the offset that ClickHouse says comes next: {error}") from error
+        except KafkaError as error:
+            raise SourceFault(f"Kafka at {self._servers}: {error}") from error
+        return [
+            Record(place.topic, place.partition, record.offset, record.timestamp, record.value, record.headers)
+            for place, records in found.items()
+            for record in records
+        ]

@@ -1,0 +1,134 @@
+"""The loader's core: finish what was begun, then gather, fix boundaries, insert, advance; for ever.
+
+Law it keeps: every record at or above a partition's position is loaded once, in order; none below it again.
+Leaves to others: where records come from (`Source`), how a batch is made harmless to repeat (`Journal`, `Store`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from clickhouse_connect.driver.client import Client
+
+from projections.loader.blocks import Blocks
+from projections.loader.journal import Batch, Journal, slices_of
+from projections.loader.marks import Marks
+from projections.loader.records import Record, Source, SourceFault, TopicPartition
+from projections.loader.resume import is_unfinished, resume_positions
+from projections.loader.rows import build_rows
+from projections.loader.store import Store
+from schemas.topics import INTERACTIONS
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPolicy:
+    """A batch is full at `enough_records`, or `linger_seconds` after its first record; never above `most_records`."""
+
+    enough_records: int = 1_000
+    most_records: int = 20_000
+    linger_seconds: float = 0.2
+    patience_seconds: float = 300.0
+
+
+class Loader:
+    """One loader of one database. `start` once, then `run`."""
+
+    def __init__(self, client: Client, source: Source, policy: LoadPolicy | None = None) -> None:
+        self.policy = policy or LoadPolicy()
+        self.records_loaded = 0
+        self._client = client
+        self._source = source
+        self._journal = Journal(client)
+        self._store = Store(client, self._journal, self.policy.patience_seconds)
+        self._positions: dict[TopicPartition, int | None] = {}
+        self._marks = Marks()
+        self._interaction_partitions = 0
+        self._batches = 0
+
+    async def start(self) -> None:
+        """Claim the database, finish the batch that was begun, and place the source after it."""
+        partitions = await self._source.partitions()
+        self._interaction_partitions = sum(1 for place in partitions if place.topic == INTERACTIONS)
+        await asyncio.to_thread(self._journal.claim)
+        newest = await asyncio.to_thread(self._journal.newest)
+        positions = await asyncio.to_thread(resume_positions, self._client, newest)
+        self._positions = {place: positions.get(place) for place in partitions}
+        for place in positions:
+            if place not in self._positions:
+                raise SourceFault(f"{place.topic}-{place.partition} has been loaded before but is not there any more")
+        self._marks = await asyncio.to_thread(Marks.read, self._client, positions)
+        if newest is not None and is_unfinished(newest, positions):
+            await self._finish(newest)
+        await self._source.start(self._positions)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Load until `stop`, and finish the batch in hand. `LoaderFault` or `SourceFault` if it cannot."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            while not stop.is_set():
+                records = await self._gather(stop, writing)
+                if not records:
+                    continue
+                batch, blocks = self._batch(records)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(asyncio.to_thread(self._store.write, batch, blocks))
+        finally:
+            if writing is not None:
+                await writing
+
+    async def _finish(self, batch: Batch) -> None:
+        """Load a begun batch again with exactly its boundaries; its tokens drop what is there already."""
+        records: list[Record] = []
+        for piece in batch.slices:
+            records += await self._source.read(piece)
+        blocks = self._rows(records)
+        for piece in batch.slices:
+            self._positions[TopicPartition(piece.topic, piece.partition)] = piece.next
+        await asyncio.to_thread(self._store.finish, batch, blocks)
+        _log.info("finished batch %d/%d of %d records", batch.epoch, batch.number, len(records))
+
+    async def _gather(self, stop: asyncio.Event, writing: asyncio.Task[None] | None) -> list[Record]:
+        """Records of the next batch: enough of them or old enough, and what else comes while the last is written."""
+        policy = self.policy
+        gathered: list[Record] = []
+        deadline = 0.0
+        while not stop.is_set() and len(gathered) < policy.most_records:
+            left = deadline - monotonic() if gathered else policy.linger_seconds
+            full = bool(gathered) and (left <= 0 or len(gathered) >= policy.enough_records)
+            if full and (writing is None or writing.done()):
+                break
+            wait = 0.02 if full else min(left, policy.linger_seconds)
+            found = await self._source.fetch(policy.most_records - len(gathered), max(wait, 0.0))
+            if found and not gathered:
+                deadline = monotonic() + policy.linger_seconds
+            gathered += found
+            if writing is not None and writing.done() and not gathered:
+                await writing
+                break
+        return gathered
+
+    def _batch(self, records: Sequence[Record]) -> tuple[Batch, Blocks]:
+        first: dict[TopicPartition, int] = {}
+        fresh: list[Record] = []
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            position = self._positions[place]
+            if position is not None and record.offset < position:
+                continue  # guard by position: the token window is finite
+            first.setdefault(place, record.offset if position is None else position)
+            self._positions[place] = record.offset + 1
+            fresh.append(record)
+        self._batches += 1
+        slices = slices_of([(place, offset, self._positions[place] or 0) for place, offset in first.items()])
+        return Batch(self._journal.epoch, self._batches, slices), self._rows(fresh)
+
+    def _rows(self, records: Sequence[Record]) -> Blocks:
+        self.records_loaded += len(records)
+        return build_rows(records, self._marks, self._interaction_partitions)

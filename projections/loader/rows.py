@@ -1,0 +1,135 @@
+"""From records to rows: which tables a record of each topic fills, and with what.
+
+Law it keeps: the rows of a batch are a function of its records and the marks before it, so that building them again
+after a crash gives the same block. Bad records of internal topics become rows of `load_errors` (house style 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from projections.loader import tables
+from projections.loader.account_rows import add_inbox, add_ledger
+from projections.loader.blocks import Blocks
+from projections.loader.marks import Marks
+from projections.loader.records import Record
+from schemas import topics
+from schemas.alerts import Alert
+from schemas.aside import SetAside
+from schemas.errors import InvalidRecord, excerpt
+from schemas.interactions import REROUTED_HEADER, TICK, decode
+from schemas.routing import interaction_key, partition_of
+
+LOADED_TOPICS = (
+    topics.INTERACTIONS, topics.REJECTED, topics.LATE, topics.INBOX, topics.LEDGER, topics.ALERTS,
+)  # fmt: skip
+"""The topics LOADER reads, all partitions of each."""
+
+_decode_set_aside = msgspec.json.Decoder(SetAside).decode
+_decode_alert = msgspec.json.Decoder(Alert).decode
+_KEYS_REMEMBERED = 1 << 17
+
+
+def build_rows(records: Iterable[Record], marks: Marks, interaction_partitions: int) -> Blocks:
+    """All rows of these records; repeats by origin are dropped and counted."""
+    blocks = Blocks(marks)
+    for record in records:
+        if record.topic == topics.INTERACTIONS:
+            _add_interaction(blocks, record, interaction_partitions)
+            continue
+        try:
+            _ADD[record.topic](blocks, record)
+        except InvalidRecord as error:
+            _add_error(blocks, record, error)
+    return blocks
+
+
+def _add_interaction(blocks: Blocks, record: Record, partitions: int) -> None:
+    try:
+        event = decode(record.value)
+    except InvalidRecord:
+        return  # METER rejects it, and it comes by that topic
+    if event.type == TICK:
+        routed = True
+    else:
+        place = _partition_of(event.workspace, event.app, event.channel, event.user, partitions)
+        routed = place == record.partition or any(name == REROUTED_HEADER for name, _ in record.headers)
+    blocks.interactions.append(
+        (
+            record.partition, record.offset, record.append_ms, routed, event.type, event.source, event.id,
+            event.time_us, event.workspace, event.app, event.channel, event.user, event.direction, event.actor,
+            event.environment, event.chars,
+        )
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=_KEYS_REMEMBERED)
+def _partition_of(workspace: str, app: str, channel: str, user: str, partitions: int) -> int:
+    return partition_of(interaction_key(workspace, app, channel, user), partitions)
+
+
+def _add_set_aside(table: tables.Table) -> Callable[[Blocks, Record], None]:
+    def add(blocks: Blocks, record: Record) -> None:
+        aside = _decoded(_decode_set_aside, record)
+        if blocks.marks.is_repeat(table.name, record.partition, aside.origin):
+            blocks.count_repeat(record)
+            return
+        origin = aside.origin
+        blocks.add(
+            table,
+            (
+                record.partition, record.offset, record.append_ms, origin.topic, origin.partition, origin.offset,
+                origin.index, aside.reason, aside.field, aside.value, aside.rule, aside.detail, aside.append_us,
+                aside.size_bytes, aside.payload_sha256, aside.payload, aside.watermark_us, aside.time_us,
+                aside.workspace, aside.app, aside.channel, aside.user, aside.source, aside.id,
+            ),
+        )  # fmt: skip
+
+    return add
+
+
+def _add_alert(blocks: Blocks, record: Record) -> None:
+    alert = _decoded(_decode_alert, record)
+    if blocks.marks.is_repeat(tables.ALERTS.name, record.partition, alert.origin):
+        blocks.count_repeat(record)
+        return
+    origin = alert.origin
+    blocks.add(
+        tables.ALERTS,
+        (
+            record.partition, record.offset, record.append_ms, alert.alert_id, alert.workspace, alert.kind,
+            alert.time_us, origin.topic, origin.partition, origin.offset, origin.index, alert.available_micros,
+            alert.message, alert.threshold_micros, alert.grant_id or "",
+        ),
+    )  # fmt: skip
+
+
+def _decoded(decoder: Callable[[bytes], Any], record: Record) -> Any:
+    try:
+        return decoder(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        shown = excerpt((record.value or b"")[:200].decode("utf-8", "replace"))
+        raise InvalidRecord("invalid_field", "", shown, f"{record.topic} schema", str(error)) from None
+
+
+def _add_error(blocks: Blocks, record: Record, error: InvalidRecord) -> None:
+    blocks.add(
+        tables.LOAD_ERRORS,
+        (
+            record.topic, record.partition, record.offset, record.append_ms, error.reason, error.field, error.value,
+            error.rule, error.detail,
+        ),
+    )  # fmt: skip
+
+
+_ADD: Mapping[str, Callable[[Blocks, Record], None]] = {
+    topics.REJECTED: _add_set_aside(tables.REJECTED),
+    topics.LATE: _add_set_aside(tables.LATE),
+    topics.INBOX: add_inbox,
+    topics.LEDGER: add_ledger,
+    topics.ALERTS: _add_alert,
+}

@@ -1,0 +1,94 @@
+"""The tables the loader fills, the columns it gives each, and what identifies a row.
+
+Types are not repeated here: they are read from ClickHouse when the loader starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_AT = ("kafka_partition", "kafka_offset", "kafka_append")
+_POSITION = ("kafka_partition", "kafka_offset")
+_ORIGIN = ("origin_topic", "origin_partition", "origin_offset", "origin_index")
+_SET_ASIDE = (
+    *_AT, *_ORIGIN, "reason", "field", "value", "rule", "detail", "append", "size_bytes", "payload_sha256", "payload",
+    "watermark", "time", "workspace", "app", "channel", "user", "source", "id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A loaded table. `identity`: the columns no two rows share (the standing check)."""
+
+    name: str
+    columns: tuple[str, ...]
+    identity: tuple[str, ...] = _POSITION
+
+
+INTERACTIONS = Table(
+    "interactions",
+    (
+        *_AT, "routed", "type", "source", "id", "time", "workspace", "app", "channel", "user", "direction", "actor",
+        "environment", "chars",
+    ),
+)  # fmt: skip
+REJECTED = Table("rejected", _SET_ASIDE)
+LATE = Table("late", _SET_ASIDE)
+UNIT_EVENTS = Table(
+    "unit_events",
+    (
+        *_AT, *_ORIGIN, "unit_id", "kind", "change", "revision", "workspace", "app", "channel", "user", "environment",
+        "start", "billable", "delta", "billable_delta", "conversation_id", "last", "inbound", "outbound",
+    ),
+)  # fmt: skip
+WATERMARKS = Table("watermarks", (*_AT, *_ORIGIN, "source_partitions", "now", "complete", "outcomes"))
+COMMANDS = Table(
+    "commands",
+    (*_AT, "command_id", "workspace", "time", "actor_role", "actor_name", "kind", "amount_micros", "body"),
+)
+LEDGER_ENTRIES = Table(
+    "ledger_entries",
+    (
+        *_AT, "workspace", "sequence", "kind", "time", *_ORIGIN, "cause", "free_micros", "paid_shared_micros",
+        "paid_apps_micros", "due_micros", "previous_hash", "hash", "actor", "note",
+    ),
+)  # fmt: skip
+LEDGER_LINES = Table(
+    "ledger_lines",
+    (
+        *_POSITION, "line_index", "workspace", "sequence", "kind", "time", "account", "amount_micros",
+        "balance_micros", "app", "channel", "unit_id", "unit_kind",
+    ),
+    (*_POSITION, "line_index"),
+)  # fmt: skip
+LEDGER_CHARGES = Table(
+    "ledger_charges",
+    (
+        *_POSITION, "charge_index", "workspace", "sequence", "kind", "sign", "unit_id", "unit_kind", "app", "channel",
+        "start", "price_micros", "plan",
+    ),
+    (*_POSITION, "charge_index"),
+)  # fmt: skip
+GRANTS = Table(
+    "grants",
+    (*_POSITION, "grant_index", "workspace", "sequence", "grant_id", "credit", "amount_micros", "granted", "expires",
+     "app"),
+    (*_POSITION, "grant_index"),
+)  # fmt: skip
+ALERTS = Table(
+    "alerts",
+    (
+        *_AT, "alert_id", "workspace", "kind", "time", *_ORIGIN, "available_micros", "message", "threshold_micros",
+        "grant_id",
+    ),
+)  # fmt: skip
+LOAD_ERRORS = Table(
+    "load_errors",
+    ("topic", *_AT, "reason", "field", "value", "rule", "detail"),
+    ("topic", *_POSITION),
+)
+
+TABLES = (
+    INTERACTIONS, REJECTED, LATE, UNIT_EVENTS, WATERMARKS, COMMANDS, LEDGER_ENTRIES, LEDGER_LINES, LEDGER_CHARGES,
+    GRANTS, ALERTS, LOAD_ERRORS,
+)  # fmt: skip

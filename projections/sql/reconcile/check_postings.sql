@@ -1,0 +1,7 @@
+-- L1: the lines of a ledger record sum to zero.
+SELECT
+    'posting sums to zero' AS check, workspace, toString(sequence) AS key, '' AS day,
+    toInt64(0) AS expected, sum(amount_micros) AS found
+FROM ledger_lines
+GROUP BY workspace, sequence
+HAVING found != 0

@@ -1,0 +1,22 @@
+-- U6 judged again: per partition in offset order, against the running maximum of the event time.
+-- An event too far ahead of its append time is refused wherever it lies, and moves no watermark; ticks are never late.
+CREATE TEMPORARY TABLE judged ENGINE = Memory AS
+SELECT kafka_partition, kafka_offset, verdict
+FROM
+(
+    SELECT
+        kafka_partition,
+        kafka_offset,
+        toUnixTimestamp64Micro(time) AS time_us,
+        time_us > toUnixTimestamp64Milli(kafka_append) * 1000 + {future_us:Int64} AS early,
+        max(if(early OR NOT routed, 0, time_us)) OVER (
+            PARTITION BY kafka_partition ORDER BY kafka_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS watermark_us,
+        multiIf(
+            early, 'early',
+            routed AND type != 'quarterhour.tick.v1' AND time_us < watermark_us - {lateness_us:Int64}, 'late',
+            ''
+        ) AS verdict
+    FROM interactions
+)
+WHERE verdict != ''

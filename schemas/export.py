@@ -1,0 +1,26 @@
+"""JSON Schema (2020-12) of every record that crosses a topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from schemas.alerts import Alert
+from schemas.aside import SetAside
+from schemas.commands import InboxRecord
+from schemas.interactions import InteractionEvent
+from schemas.ledger import LedgerRecord
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `set-aside`."""
+    return {
+        "interaction": {"$schema": _DIALECT, **InteractionEvent.model_json_schema()},
+        "account-inbox": {"$schema": _DIALECT, **msgspec.json.schema(InboxRecord)},
+        "ledger": {"$schema": _DIALECT, **msgspec.json.schema(LedgerRecord)},
+        "alert": {"$schema": _DIALECT, **msgspec.json.schema(Alert)},
+        "set-aside": {"$schema": _DIALECT, **msgspec.json.schema(SetAside)},
+    }

@@ -1,0 +1,76 @@
+"""Alerts of A1: balance thresholds, and free credit that expires or has lapsed. Once per crossing (A2).
+
+A balance alert is raised when its condition holds after a record, or a step of the clock, and did not before; what
+dips and returns within one record raises nothing. Ids derive from the cause: a record of the workspace's chain
+(a condition cannot hold, clear and hold again without one between), or a grant.
+"""
+
+from __future__ import annotations
+
+from schemas.alerts import Alert, AlertKind
+from schemas.instants import MICROS_PER_DAY
+from streams.accounts.decision import Moment
+from streams.accounts.grants import GRANT, Grant
+from streams.accounts.money import instant, usd
+from streams.accounts.policy import Policy
+from streams.accounts.state import AccountState
+
+
+def conditions(available_micros: int, policy: Policy) -> tuple[str, ...]:
+    """The balance alerts that hold at a balance: strictly below the low threshold; nothing left."""
+    if available_micros >= policy.low_balance_micros and available_micros > 0:
+        return ()
+    low = ("low_balance",) if available_micros < policy.low_balance_micros else ()
+    return low if available_micros > 0 else (*low, "zero_balance")
+
+
+class Alerts:
+    """The alerts of one decision, each with the next output index."""
+
+    def __init__(self, state: AccountState, moment: Moment, policy: Policy, available_micros: int, first: int) -> None:
+        self.state, self.moment, self.policy = state, moment, policy
+        self.available_micros = available_micros
+        self.first = first
+        self.raised: list[Alert] = []
+
+    def balance(self, holding: tuple[str, ...], time_us: int, sequence: int) -> None:
+        """What `holding` holds now and did not before."""
+        workspace, left, low = self.state.workspace, self.available_micros, self.policy.low_balance_micros
+        if "low_balance" in holding and "low_balance" not in self.state.raised:
+            text = f"Workspace {workspace} has {usd(left)} of credit left, below {usd(low)}."
+            self._raise("low_balance", f"{workspace}/low_balance/{sequence}", time_us, text, threshold=low)
+        if "zero_balance" in holding and "zero_balance" not in self.state.raised:
+            text = f"Workspace {workspace} has no credit left."
+            self._raise("zero_balance", f"{workspace}/zero_balance/{sequence}", time_us, text, threshold=0)
+
+    def expiring(self, grant: Grant, days: int) -> None:
+        """Free credit that expires within so many days."""
+        grant_id = grant.account.removeprefix(GRANT)
+        when = f"in {days} day{'' if days == 1 else 's'} or less, at {instant(grant.expires_us)}"
+        text = f"{usd(grant.remaining_micros)} of free credit of workspace {self.state.workspace} expires {when}."
+        time_us = max(0, grant.expires_us - days * MICROS_PER_DAY)
+        self._raise("free_credit_expiring", f"{grant_id}/expiring/{days}", time_us, text, grant_id=grant_id)
+
+    def lapsed(self, grant_id: str, amount_micros: int, expires_us: int) -> None:
+        """Free credit that has lapsed (C3)."""
+        text = (
+            f"{usd(amount_micros)} of free credit of workspace {self.state.workspace} lapsed at {instant(expires_us)}."
+        )
+        self._raise("free_credit_lapsed", f"{grant_id}/lapsed", expires_us, text, grant_id=grant_id)
+
+    def _raise(
+        self,
+        kind: AlertKind,
+        alert_id: str,
+        time_us: int,
+        message: str,
+        threshold: int | None = None,
+        grant_id: str | None = None,
+    ) -> None:
+        origin = self.moment.origin(self.first + len(self.raised))
+        left, workspace = self.available_micros, self.state.workspace
+        self.raised.append(
+            Alert(
+                alert_id, workspace, kind, time_us, origin, left, message, threshold_micros=threshold, grant_id=grant_id
+            )
+        )

@@ -1,0 +1,123 @@
+"""`apply(state, record) -> state`: fold a ledger record into the state it owns, and give it back.
+
+The ledger is the truth (law 5): folding a workspace's records, in order, gives its balances, due parts included. What
+only memory holds (command ids, alerts raised) comes with a decision, which `commit` folds whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schemas.ledger import Charge, LedgerRecord, Line
+from streams.accounts.decision import Decision
+from streams.accounts.grants import GRANT, grant_of
+from streams.accounts.open_charges import close_charge, move_charge, open_charge, owe_for_good, pay, pay_for_good
+from streams.accounts.postings import USAGE
+from streams.accounts.state import DUE, AccountState, Clock, OpenCharge
+
+_EVERYTHING_IS_OPEN = Clock()
+
+
+def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountState:
+    """Fold a decision: its record, and what is remembered beside it."""
+    if decision.record is not None:
+        apply(state, decision.record, clock)
+    if decision.moved is not None:
+        move_charge(state, *decision.moved)
+    if decision.seen is not None:
+        command_id, digest = decision.seen
+        state.commands[command_id] = (*state.commands.get(command_id, ()), digest)
+    if decision.payment is not None:
+        state.payments[decision.payment[0]] = decision.payment[1]
+    state.raised = decision.raised
+    return state
+
+
+def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_IS_OPEN) -> AccountState:
+    """Fold one ledger record. A charge that starts before the clock's `final_us` is not kept open."""
+    state.sequence = record.sequence
+    state.last_hash = record.hash
+    if record.kind == "command_refused":
+        return state
+    if state.created_us is None:
+        state.created_us = record.time_us
+    for opened in record.grants:
+        grant = grant_of(opened, clock.now_us)
+        state.grants[grant.account] = grant
+    for line in record.lines:
+        _fold_line(state, line)
+    balances = record.balances
+    state.free_micros = balances.free_micros
+    state.paid_shared_micros = balances.paid_shared_micros
+    state.paid_apps_micros = balances.paid_apps_micros
+    state.due_micros = balances.due_micros
+    charges = iter(record.charges)
+    for posting in postings(record.lines):
+        first = posting[0].account
+        if first.startswith(USAGE):
+            _fold_charge(state, next(charges), posting, clock)
+        elif first.startswith(DUE):
+            _fold_settlement(state, first[len(DUE) :], posting[1].account, posting[0].amount_micros)
+    return state
+
+
+def postings(lines: tuple[Line, ...]) -> Iterator[list[Line]]:
+    """A record's lines posting by posting: each ends where its sum returns to zero."""
+    total = 0
+    posting: list[Line] = []
+    for line in lines:
+        posting.append(line)
+        total += line.amount_micros
+        if total == 0:
+            yield posting
+            posting = []
+    assert not posting, "lines do not sum to zero"
+
+
+def _fold_line(state: AccountState, line: Line) -> None:
+    account, amount = line.account, line.amount_micros
+    if not account.startswith(GRANT):
+        state.totals[account] = state.totals.get(account, 0) + amount
+        return
+    grant = state.grants[account]
+    before = grant.remaining_micros
+    grant.remaining_micros = after = before + amount
+    if not grant.expired:
+        state.available_micros += amount
+    if before == 0:
+        state.purse.add(grant)
+    elif after == 0:
+        state.purse.remove(grant)
+
+
+def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock: Clock) -> None:
+    if charge.reversed:
+        held = state.open.get(charge.unit_id)
+        if held is not None:
+            close_charge(state, held)
+        return
+    if charge.start_us >= clock.final_us:
+        parts = tuple((line.account, -line.amount_micros) for line in posting[1:])
+        opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts)
+        open_charge(state, opened)
+        return
+    due = -sum(line.amount_micros for line in posting if line.account.startswith(DUE))
+    if due:
+        owe_for_good(state, charge.start_us, charge.app, due)
+
+
+def _fold_settlement(state: AccountState, app: str, account: str, amount: int) -> None:
+    """What an app owes becomes paid by the grant, oldest first; open charges remember who paid (C6, C8)."""
+    grant = state.grants[account]
+    for item in list(state.due_items()):
+        if item.app != app or not grant.usable_at(item.start_us):
+            continue
+        part = min(amount, item.amount_micros)
+        amount -= part
+        if item.unit_id:
+            pay(state, state.open[item.unit_id], grant, part)
+        else:
+            pay_for_good(state, item, part)
+        if amount == 0:
+            return
+    raise AssertionError(f"{amount} more settled than {app} owes")

@@ -1,0 +1,75 @@
+"""Units to charges (P1, U10, U12): charge, reverse, or both in one record when a correction changes the price.
+
+A unit event is the unit's whole state, so it is compared with the charge remembered for that unit. Nothing is
+remembered of a unit that starts before the clock's `final_us`: METER's promise is that it cannot change any more. The
+exception is one that becomes billable late (U12): its `billable_delta` says so, and it is charged.
+"""
+
+from __future__ import annotations
+
+from schemas.ledger import Charge, EntryKind
+from schemas.units import Unit
+from streams.accounts.creating import CREATED_BY_USE, create
+from streams.accounts.decision import Decision, Moment
+from streams.accounts.draft import Draft
+from streams.accounts.outcome import posted, unchanged
+from streams.accounts.policy import Policy
+from streams.accounts.postings import charge, reverse, settle
+from streams.accounts.state import AccountState, OpenCharge
+
+
+def decide_unit(state: AccountState, unit: Unit, moment: Moment, policy: Policy) -> Decision:
+    """What a unit event leads to."""
+    held = state.open.get(unit.unit_id)
+    final = unit.start_us < moment.clock.final_us
+    # Seen before, and rejections.
+    if unit.change == "closed":
+        return _unchanged_or_created(state, unit, moment, policy)
+    price = policy.price_micros(unit.kind, unit.start_us)
+    wanted = price if unit.billable and unit.change != "retracted" else 0
+    if held is None:
+        if final and unit.billable_delta == -1 and price:
+            return Decision(state.raised, aside="the unit is final: a charge that starts so early cannot change")
+        if wanted == 0 or (final and unit.billable_delta != 1):
+            return _unchanged_or_created(state, unit, moment, policy)
+    elif wanted == held.price_micros and not _needs_another_charge(state, held, unit.start_us):
+        moves = unit.start_us != held.start_us and not final
+        return Decision(state.raised, moved=(unit.unit_id, unit.start_us) if moves else None)
+    # From here it must succeed.
+    draft = Draft(state, moment.clock)
+    is_new = state.created_us is None
+    if is_new:
+        create(draft, unit.start_us, policy)
+    if held is not None:
+        reverse(draft, _charge(unit, held.start_us, held.price_micros, held.plan, is_reversed=True), held)
+    if wanted:
+        charge(draft, _charge(unit, unit.start_us, wanted, policy.standard.id))
+    settle(draft, without_unit=unit.unit_id)
+    kind: EntryKind = "charge" if wanted else "reversal"
+    note = CREATED_BY_USE if is_new else ""
+    return posted(draft, moment, policy, kind, unit.start_us, unit.unit_id, note=note)
+
+
+def _unchanged_or_created(state: AccountState, unit: Unit, moment: Moment, policy: Policy) -> Decision:
+    """No charge: but the first unit of an unknown workspace still creates it."""
+    if state.created_us is not None:
+        return unchanged(state)
+    draft = Draft(state, moment.clock)
+    create(draft, unit.start_us, policy)
+    return posted(draft, moment, policy, "workspace_created", unit.start_us, unit.unit_id, note=CREATED_BY_USE)
+
+
+def _needs_another_charge(state: AccountState, held: OpenCharge, start_us: int) -> bool:
+    """Whether a moved start changes more than the start: which grants the unit may use (C3), or whose turn it is to be
+    settled (C6). Then the ledger must show it: the charge is reversed and posted anew, at the same price."""
+    if start_us == held.start_us:
+        return False
+    if held.due_micros:
+        return True
+    first, last = min(start_us, held.start_us), max(start_us, held.start_us)
+    grants = [*state.purse.free, *(state.grants[account] for account, _ in held.parts)]
+    return any(first < grant.expires_us <= last for grant in grants)
+
+
+def _charge(unit: Unit, start_us: int, price_micros: int, plan: str, is_reversed: bool = False) -> Charge:
+    return Charge(unit.unit_id, unit.kind, unit.app, unit.channel, start_us, price_micros, plan, is_reversed)

@@ -1,0 +1,91 @@
+"""What the clock brings: free credit about to expire, excluded from what alerts count, and lapsed (C3, A1).
+
+Two clocks. By `now` alerts warn, and stop counting credit whose expiry it has passed. By `complete`, which trails `now`
+by the allowed lateness, what remains of a grant lapses: until then a late unit that started before the expiry may
+still use it. So what a grant paid for does not depend on the order in which units arrive within the lateness.
+"""
+
+from __future__ import annotations
+
+from schemas.instants import MICROS_PER_DAY
+from streams.accounts.alerting import Alerts, conditions
+from streams.accounts.decision import Decision, Moment
+from streams.accounts.draft import Draft
+from streams.accounts.grants import FOR_EVER, GRANT, Grant
+from streams.accounts.outcome import unchanged
+from streams.accounts.policy import Policy
+from streams.accounts.postings import lapse
+from streams.accounts.state import AccountState, Clock
+
+
+def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decision:
+    """What follows for one account from the clock having moved to `moment.clock`."""
+    clock = moment.clock
+    mortal = sorted(
+        (g for g in state.grants.values() if g.expires_us < FOR_EVER), key=lambda g: (g.expires_us, g.account)
+    )
+    if not mortal:
+        return unchanged(state)
+    draft = Draft(state, clock)
+    expiring = [grant for grant in mortal if grant.expires_us <= clock.now_us and not grant.expired]
+    for grant in expiring:
+        draft.expired.add(grant.account)
+        draft.available_micros -= grant.remaining_micros
+    lapsing = [grant for grant in mortal if grant.expires_us <= clock.complete_us and grant.remaining_micros]
+    for grant in lapsing:
+        lapse(draft, grant, grant.remaining_micros)
+    record = None
+    if lapsing:
+        cause = f"expiry of {lapsing[-1].account.removeprefix(GRANT)}"
+        record = draft.record("lapse", lapsing[-1].expires_us, moment.origin(), cause)
+    alerts = Alerts(state, moment, policy, draft.available_micros, first=1 if record else 0)
+    for grant in lapsing:
+        alerts.lapsed(grant.account.removeprefix(GRANT), grant.remaining_micros, grant.expires_us)
+    for grant in mortal:
+        days = warning_due(grant, clock, policy)
+        if days is not None and grant.remaining_micros:
+            alerts.expiring(grant, days)
+    holding = conditions(draft.available_micros, policy)
+    if holding != state.raised:
+        time_us = max((grant.expires_us for grant in expiring), default=clock.now_us)
+        alerts.balance(holding, time_us, state.sequence + (record is not None))
+    return Decision(holding, record, tuple(alerts.raised))
+
+
+def warning_due(grant: Grant, clock: Clock, policy: Policy) -> int | None:
+    """The warning of A1 that is due by `now` and not given: the nearest, if several passed at once."""
+    if grant.expired or grant.expires_us <= clock.now_us:
+        return None
+    passed = [days for days in policy.expiring_days if grant.expires_us - days * MICROS_PER_DAY <= clock.now_us]
+    nearest = min(passed, default=None)
+    if nearest is None or (grant.warned_days is not None and grant.warned_days <= nearest):
+        return None
+    return nearest
+
+
+def pass_time(state: AccountState, clock: Clock, policy: Policy) -> None:
+    """Fold the clock into the account, after `decide_clock` has said what follows from it."""
+    for grant in state.grants.values():
+        days = warning_due(grant, clock, policy)
+        if days is not None:
+            grant.warned_days = days
+        if grant.expires_us <= clock.now_us and not grant.expired:
+            grant.expired = True
+            state.available_micros -= grant.remaining_micros
+
+
+def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
+    """When the account next needs the clock: `next_alarm_us` by `now`, `next_lapse_us` by `complete`."""
+    alarms: list[int] = []
+    lapses: list[int] = []
+    for grant in state.grants.values():
+        if grant.expires_us == FOR_EVER:
+            continue
+        if not grant.expired:
+            warned = FOR_EVER if grant.warned_days is None else grant.warned_days
+            alarms.extend(grant.expires_us - d * MICROS_PER_DAY for d in policy.expiring_days if d < warned)
+            alarms.append(grant.expires_us)
+        if grant.expires_us > clock.complete_us:
+            lapses.append(grant.expires_us)
+    state.next_alarm_us = min(alarms, default=None)
+    state.next_lapse_us = min(lapses, default=None)

@@ -1,0 +1,98 @@
+"""Charges a late event can still correct, bucket by bucket, and what is owed for those it no longer can (C6, law 6).
+
+All change the state they are given. An open charge `holds` the grants that paid for it: a reversal may return to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from schemas.instants import day_of
+from streams.accounts.grants import Grant
+from streams.accounts.state import DUE, AccountState, DueItem, OpenCharge
+
+
+def open_charge(state: AccountState, charge: OpenCharge) -> None:
+    """Keep a charge open."""
+    bucket = charge.bucket
+    state.open[charge.unit_id] = charge
+    units = state.buckets.get(bucket)
+    if units is None:
+        units = state.buckets[bucket] = set()
+    units.add(charge.unit_id)
+    state.touched.add(bucket)
+    for account, _ in charge.parts:
+        if account.startswith(DUE):
+            state.owing.add(charge.unit_id)
+        else:
+            state.grants[account].holds += 1
+
+
+def close_charge(state: AccountState, charge: OpenCharge) -> None:
+    """Keep it no longer."""
+    bucket = charge.bucket
+    del state.open[charge.unit_id]
+    state.buckets[bucket].remove(charge.unit_id)
+    if not state.buckets[bucket]:
+        del state.buckets[bucket]
+    state.touched.add(bucket)
+    state.owing.discard(charge.unit_id)
+    for account, _ in charge.parts:
+        if not account.startswith(DUE):
+            state.grants[account].holds -= 1
+
+
+def move_charge(state: AccountState, unit_id: str, start_us: int) -> None:
+    """Its unit starts at another instant, at the same price."""
+    charge = state.open[unit_id]
+    close_charge(state, charge)
+    charge.start_us = start_us
+    open_charge(state, charge)
+
+
+def reopen(state: AccountState, charges: Iterable[OpenCharge]) -> None:
+    """Take back open charges from the changelog."""
+    for charge in charges:
+        open_charge(state, charge)
+    state.touched.clear()
+
+
+def forget(state: AccountState, bucket: int) -> None:
+    """The charges of a bucket can no longer change: drop them, and the grants that nothing can touch any more."""
+    for unit_id in sorted(state.buckets[bucket]):
+        charge = state.open[unit_id]
+        close_charge(state, charge)
+        if charge.due_micros:
+            owe_for_good(state, charge.start_us, charge.app, charge.due_micros)
+    spent = [account for account, grant in state.grants.items() if not grant.remaining_micros and not grant.holds]
+    for account in spent:
+        del state.grants[account]
+
+
+def pay(state: AccountState, charge: OpenCharge, grant: Grant, amount_micros: int) -> None:
+    """A grant pays what was due of an open charge, in whole or in part."""
+    parts = dict(charge.parts)
+    due = DUE + charge.app
+    parts[due] -= amount_micros
+    if parts[due] == 0:
+        del parts[due]
+        state.owing.discard(charge.unit_id)
+    if grant.account not in parts:
+        grant.holds += 1
+    parts[grant.account] = parts.get(grant.account, 0) + amount_micros
+    charge.parts = tuple(parts.items())
+    state.touched.add(charge.bucket)
+
+
+def owe_for_good(state: AccountState, start_us: int, app: str, amount_micros: int) -> None:
+    """What is due of a charge that can no longer change: summed by day and app."""
+    key = (day_of(start_us), app)
+    state.old_due[key] = state.old_due.get(key, 0) + amount_micros
+
+
+def pay_for_good(state: AccountState, item: DueItem, amount_micros: int) -> None:
+    """Such a sum is paid, in whole or in part."""
+    key = (item.day, item.app)
+    state.old_due[key] -= amount_micros
+    if state.old_due[key] == 0:
+        del state.old_due[key]

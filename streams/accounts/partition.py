@@ -1,0 +1,216 @@
+"""The accounts of one partition of `account.inbox`: the state machine that the durable protocol runs.
+
+Records are folded one by one, so a batch may be cut anywhere (law 2). Marks drop repeated units and watermarks (law 3),
+whatever cannot be decoded or believed is set aside (law 7), only what changed is written. Ledger and alerts keep the
+inbox partition's number and the workspace as key.
+
+Two clocks (`clocking`): `now` for alerts, `complete` for lapses, so that what each grant paid for does not depend on
+the order in which units arrive within the allowed lateness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from schemas.aside import MAX_KEPT_CHARACTERS, SetAside
+from schemas.commands import Command, InboxRecord, decode_inbox
+from schemas.errors import InvalidRecord, excerpt
+from schemas.ledger import encode_ledger
+from schemas.topics import ALERTS, INBOX, LEDGER, REJECTED
+from schemas.units import Origin, Unit, Watermark
+from streams.accounts.agenda import Agenda
+from streams.accounts.apply import commit
+from streams.accounts.clocking import pass_time, schedule
+from streams.accounts.decide import decide
+from streams.accounts.decision import ClockMoved, Decision, Moment
+from streams.accounts.open_charges import forget, reopen
+from streams.accounts.plausible import check_instants
+from streams.accounts.policy import Policy
+from streams.accounts.snapshot import (
+    ACCOUNT,
+    account_key,
+    bucket_key,
+    decode_account,
+    decode_bucket,
+    encode_account,
+    encode_bucket,
+)
+from streams.accounts.sources import Sources
+from streams.accounts.state import BUCKET_US, AccountState, Clock, OpenCharge
+from streams.durable.machine import Output, RawRecord
+
+_encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class _Checkpoint(Struct, array_like=True):
+    marks: list[tuple[int, int, int]]
+    clocks: list[tuple[int, int, int]]
+    clock: tuple[int, int]
+    counts: list[tuple[str, int]]
+
+
+_unpack = msgspec.msgpack.Decoder(_Checkpoint).decode
+
+
+class AccountsPartition:
+    """All accounts of one inbox partition. `rejected_partitions`: how many partitions the rejected topic has."""
+
+    def __init__(self, partition: int, policy: Policy, rejected_partitions: int = 1) -> None:
+        self.partition = partition
+        self.policy = policy
+        self.accounts: dict[str, AccountState] = {}
+        self.sources = Sources()
+        self.agenda = Agenda()
+        self.counts: dict[str, int] = {}
+        """What became of the inbox records (law 7): posted, unchanged, repeated, refused, clock or rejected."""
+        self._rejected_partition = partition % rejected_partitions
+        self._dirty: set[str] = set()
+        self._restored_charges: list[tuple[str, list[OpenCharge]]] = []
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take back one state record."""
+        if key.startswith(ACCOUNT):
+            state = decode_account(value)
+            self.accounts[state.workspace] = state
+        else:
+            self._restored_charges.append(decode_bucket(value))
+
+    def restored(self, checkpoint: bytes | None) -> None:
+        """Join accounts and open charges, and take back the marks and clocks."""
+        if checkpoint is not None:
+            held = _unpack(checkpoint)
+            self.sources.marks = {source: (offset, index) for source, offset, index in held.marks}
+            self.sources.clocks = {source: Clock(now, complete) for source, now, complete in held.clocks}
+            self.sources.clock = Clock(*held.clock)
+            self.counts = dict(held.counts)
+        for workspace, charges in self._restored_charges:
+            reopen(self.accounts[workspace], charges)
+            self.agenda.add_bucket(workspace, charges[0].bucket)
+        self._restored_charges = []
+        for state in self.accounts.values():
+            schedule(state, self.sources.clock, self.policy)
+            self.agenda.add(state)
+
+    def step(self, records: Sequence[RawRecord]) -> list[Output]:
+        """Fold a contiguous run of inbox records; the outputs in order."""
+        outputs: list[Output] = []
+        for raw in records:
+            try:
+                fact = decode_inbox(raw.value)
+                check_instants(fact)
+            except InvalidRecord as error:
+                outputs.append(self._aside(raw, error))
+                outcome = "rejected"
+            else:
+                outcome = self._fold(fact, raw, outputs)
+            self.counts[outcome] = self.counts.get(outcome, 0) + 1
+        return outputs
+
+    def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+        """The accounts and buckets that changed since the last call, in the order of their keys."""
+        changes: list[tuple[bytes, bytes | None]] = []
+        for workspace in self._dirty:
+            state = self.accounts[workspace]
+            changes.append((account_key(workspace), encode_account(state)))
+            changes.extend((bucket_key(workspace, bucket), encode_bucket(state, bucket)) for bucket in state.touched)
+            state.touched.clear()
+        self._dirty.clear()
+        return sorted(changes, key=lambda change: change[0])
+
+    def checkpoint(self) -> bytes:
+        """Marks, clocks and counts at the position reached."""
+        sources = self.sources
+        marks = [(source, *mark) for source, mark in sorted(sources.marks.items())]
+        clocks = [(source, *clock) for source, clock in sorted(sources.clocks.items())]
+        return _pack(_Checkpoint(marks, clocks, sources.clock, sorted(self.counts.items())))
+
+    def _fold(self, fact: InboxRecord, raw: RawRecord, outputs: list[Output]) -> str:
+        """Fold one record; what became of it."""
+        if isinstance(fact, Command):
+            decision = self._decide(fact, raw, outputs)
+            if decision.record is None:
+                return "repeated"
+            return "refused" if decision.record.kind == "command_refused" else "posted"
+        if self.sources.is_repeat(fact.origin):
+            return "repeated"
+        if isinstance(fact, Watermark):
+            if self.sources.hear(fact):
+                self._pass_time(raw.offset, outputs)
+            return "clock"
+        decision = self._decide(fact, raw, outputs)
+        if decision.aside:
+            error = InvalidRecord("final_unit", "start_us", str(fact.start_us), "U5", decision.aside)
+            outputs.append(self._aside(raw, error))
+            return "rejected"
+        return "unchanged" if decision.record is None else "posted"
+
+    def _decide(self, fact: Unit | Command, raw: RawRecord, outputs: list[Output]) -> Decision:
+        clock = self.sources.clock
+        workspace = fact.workspace
+        state = self.accounts.get(workspace) or AccountState(workspace)
+        decision = decide(state, fact, Moment(self.partition, raw.offset, clock), self.policy)
+        record = decision.record
+        if record is None and decision.moved is None:
+            return decision
+        commit(state, decision, clock)
+        self.accounts[workspace] = state
+        self._dirty.add(workspace)
+        self._emit(decision, outputs)
+        if record is None or record.charges:
+            assert isinstance(fact, Unit), "commands charge nothing"
+            self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
+        if record is not None and record.grants:
+            self._schedule(state)
+        return decision
+
+    def _pass_time(self, offset: int, outputs: list[Output]) -> None:
+        """The clock has moved: alerts, lapses, and what can no longer change is forgotten."""
+        clock = self.sources.clock
+        index = 0
+        for workspace in self.agenda.due(clock, self.accounts):
+            state = self.accounts[workspace]
+            decision = decide(state, ClockMoved(), Moment(self.partition, offset, clock, index), self.policy)
+            commit(state, decision, clock)
+            pass_time(state, clock, self.policy)
+            self._schedule(state)
+            self._dirty.add(workspace)
+            index += self._emit(decision, outputs)
+        for bucket, workspace in self.agenda.final_buckets(clock.complete_us):
+            state = self.accounts[workspace]
+            if bucket in state.buckets:
+                forget(state, bucket)
+                self._schedule(state)
+                self._dirty.add(workspace)
+
+    def _schedule(self, state: AccountState) -> None:
+        before = (state.next_alarm_us, state.next_lapse_us)
+        schedule(state, self.sources.clock, self.policy)
+        if (state.next_alarm_us, state.next_lapse_us) != before:
+            self.agenda.add(state)
+
+    def _emit(self, decision: Decision, outputs: list[Output]) -> int:
+        """Append a decision's outputs; how many."""
+        before = len(outputs)
+        record = decision.record
+        if record is not None:
+            outputs.append(Output(LEDGER, self.partition, record.workspace.encode(), encode_ledger(record)))
+        for alert in decision.alerts:
+            outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
+        return len(outputs) - before
+
+    def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:
+        """An inbox record set aside with its reason (law 7)."""
+        value = raw.value or b""
+        kept = value[:MAX_KEPT_CHARACTERS].decode("utf-8", "replace")[:MAX_KEPT_CHARACTERS]
+        aside = SetAside(
+            Origin(INBOX, self.partition, raw.offset, 0), error.reason, excerpt(error.field), excerpt(error.value),
+            excerpt(error.rule), error.detail[:1024], max(0, raw.timestamp_ms) * 1000, len(value),
+            hashlib.sha256(value).hexdigest(), kept,
+        )  # fmt: skip
+        key = f"{INBOX}/{self.partition}/{raw.offset}".encode()
+        return Output(REJECTED, self._rejected_partition, key, _encode(aside))

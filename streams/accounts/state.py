@@ -1,0 +1,112 @@
+"""The account of one workspace: what must be known to judge its next fact, and no more (law 6).
+
+Open charges are those a late event can still correct; what can no longer change is forgotten, bucket by bucket.
+Leaves to others: how it changes (`apply`), how it is written down (`snapshot`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from schemas.instants import MICROS_PER_MINUTE, day_of
+from schemas.ledger import GENESIS_HASH
+from streams.accounts.grants import Grant, Purse
+
+BEFORE_ALL = -(2**62)
+"""Stands for "not yet known" where instants are compared."""
+BUCKET_US = 5 * MICROS_PER_MINUTE
+"""Open charges are kept, written and forgotten by the five minutes their units start in."""
+DUE = "due:"
+
+
+class Clock(NamedTuple):
+    """A partition's clock: alerts follow `now_us`, credit lapses by `complete_us` (never after `now_us`)."""
+
+    now_us: int = BEFORE_ALL
+    complete_us: int = BEFORE_ALL
+
+    @property
+    def final_us(self) -> int:
+        """Units that start before it can no longer change and are not remembered: `complete_us`, in whole buckets."""
+        return self.complete_us - self.complete_us % BUCKET_US
+
+
+class OpenCharge(Struct, gc=False):
+    """A charge that can still be corrected: who paid which part (`parts`: ledger account and amount, all positive)."""
+
+    unit_id: str
+    app: str
+    start_us: int
+    price_micros: int
+    plan: str
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def bucket(self) -> int:
+        """Where it is kept."""
+        return self.start_us // BUCKET_US
+
+    @property
+    def due_micros(self) -> int:
+        """The part that no credit has paid yet (C6)."""
+        return sum(amount for account, amount in self.parts if account.startswith(DUE))
+
+
+class DueItem(NamedTuple):
+    """Something owed (C6). Without `unit_id`: charges that can no longer change, summed by day and app."""
+
+    start_us: int
+    unit_id: str
+    app: str
+    amount_micros: int
+    day: int
+
+
+@dataclass(slots=True, eq=False)
+class AccountState:
+    """One workspace. The second block is derived from the first (and from the open charges).
+
+    `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
+    by (UTC day of the unit's start, app); `commands` holds for each id the digests of the contents seen, first the
+    one that counts; `payments` what each payment id brought; `raised` the balance alerts whose condition holds (A2).
+    """
+
+    workspace: str
+    created_us: int | None = None
+    sequence: int = 0
+    last_hash: str = GENESIS_HASH
+    grants: dict[str, Grant] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+    old_due: dict[tuple[int, str], int] = field(default_factory=dict)
+    commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    payments: dict[str, str] = field(default_factory=dict)
+    raised: tuple[str, ...] = ()
+    open: dict[str, OpenCharge] = field(default_factory=dict)
+
+    buckets: dict[int, set[str]] = field(default_factory=dict)
+    owing: set[str] = field(default_factory=set)
+    purse: Purse = field(default_factory=Purse)
+    free_micros: int = 0
+    paid_shared_micros: int = 0
+    paid_apps_micros: int = 0
+    due_micros: int = 0
+    available_micros: int = 0
+    touched: set[int] = field(default_factory=set)
+    next_alarm_us: int | None = None
+    next_lapse_us: int | None = None
+
+    def balance(self, account: str) -> int:
+        """The balance of any ledger account."""
+        grant = self.grants.get(account)
+        return self.totals.get(account, 0) if grant is None else grant.remaining_micros
+
+    def due_items(self) -> Iterator[DueItem]:
+        """All that is owed, oldest first (C6)."""
+        for (day, app), amount in sorted(self.old_due.items()):
+            yield DueItem(BEFORE_ALL, "", app, amount, day)
+        for charge in sorted((self.open[unit_id] for unit_id in self.owing), key=lambda c: (c.start_us, c.unit_id)):
+            yield DueItem(charge.start_us, charge.unit_id, charge.app, charge.due_micros, day_of(charge.start_us))

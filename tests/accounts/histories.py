@@ -1,0 +1,118 @@
+"""Random histories of one workspace, as METER and people could make them; small amounts meet many edges."""
+
+from __future__ import annotations
+
+from random import Random
+
+from schemas.catalog import micros_of_usd
+from schemas.commands import InboxRecord
+from streams.accounts.policy import policy_of
+from tests.accounts.story import CENT, DAY, HOUR, T0, Teller, catalog, create, credit, funds, price, standard
+
+LATENESS = 6 * HOUR
+POLICY = policy_of(
+    catalog(
+        free_credit={"usd": "1", "days": 2},
+        top_up={"minimum_usd": "0.5", "maximum_usd": "2"},
+        alerts={"low_balance_usd": "0.40", "expiring_days": [1]},
+        plans=[standard(price("conversation", "0.20"), price("conversation", "0.35", "2026-01-03T00:00:00Z"))],
+    )
+)
+RULES = {
+    "free": micros_of_usd("1"),
+    "days": 2,
+    "policy": 0,
+    "low": 40 * CENT,
+    "least": 50 * CENT,
+    "most": 200 * CENT,
+    "warn": [1],
+    "prices": [(0, 20 * CENT), (T0 + 2 * DAY, 35 * CENT)],
+}
+APPS = ("bot", "shop")
+SOURCES = 2
+
+
+class _Meter:
+    """What METER would say of a handful of units, from two source partitions. A lawful one keeps its promise that no
+    unit changes that starts before its watermark's `complete_us`, but for one in which the user speaks late (U12)."""
+
+    def __init__(self, random: Random, teller: Teller, lawful: bool) -> None:
+        self.random, self.teller, self.lawful = random, teller, lawful
+        self.now = [T0, T0]
+        self.units: dict[str, tuple[int, bool, int, str]] = {}
+
+    def watermark(self) -> InboxRecord:
+        source = self.random.randrange(SOURCES)
+        self.now[source] += self.random.choice((0, HOUR, 5 * HOUR, 13 * HOUR, 30 * HOUR))
+        return self.teller.clock(self.now[source], LATENESS, source, SOURCES)
+
+    def opened(self) -> InboxRecord:
+        source = self.random.randrange(SOURCES)
+        unit_id, billable = f"u{len(self.units)}", self.random.random() < 0.9
+        app = self.random.choice(APPS)
+        start = self._start(source)
+        self.units[unit_id] = (start, billable, source, app)
+        kind = "conversation" if self.random.random() < 0.95 else self.random.choice(("session", "notification"))
+        return self.teller.unit(unit_id, start, app=app, billable=billable, kind=kind, source=source)
+
+    def changed(self) -> InboxRecord:
+        if not self.units:
+            return self.opened()
+        unit_id = self.random.choice(sorted(self.units))
+        start, billable, source, app = self.units[unit_id]
+        change = self.random.choice(("revised", "revised", "retracted", "closed"))
+        spoken, delta = billable, 0
+        final = self.lawful and start < self.now[source] - LATENESS
+        if final:
+            change = "closed" if billable else "revised"
+            spoken, delta = True, int(not billable)
+        elif change == "revised":
+            if self.random.random() < 0.7:
+                start = self._start(source)
+            if self.random.random() < 0.3:
+                spoken = not billable
+                delta = int(spoken) - int(billable)
+        elif change == "retracted":
+            spoken, delta = False, -int(billable)
+        self.units[unit_id] = (start, spoken, source, app)
+        return self.teller.unit(unit_id, start, change, app=app, billable=spoken, delta=delta, source=source)
+
+    def _start(self, source: int) -> int:
+        honest = self.lawful or self.random.random() < 0.9
+        earliest = max(T0, self.now[source] - LATENESS) if honest else T0
+        # Whole hours and days, so that starts fall on expiries and price changes.
+        return -(-earliest // HOUR) * HOUR + self.random.choice((0, 1, HOUR, 7 * HOUR, DAY, 47 * HOUR))
+
+
+def history(random: Random, length: int, lawful: bool = True) -> list[InboxRecord]:
+    """Some `length` facts; now and then an earlier one comes again."""
+    teller = Teller()
+    meter = _Meter(random, teller, lawful)
+    facts: list[InboxRecord] = []
+    while len(facts) < length:
+        roll = random.random()
+        if roll < 0.45:
+            facts.append(meter.opened())
+        elif roll < 0.65:
+            facts.append(meter.changed())
+        elif roll < 0.78:
+            facts.append(meter.watermark())
+        elif roll < 0.95:
+            facts.append(_command(random, meter.now[0]))
+        elif facts:
+            facts.append(random.choice(facts))
+    return facts
+
+
+def _command(random: Random, now: int) -> InboxRecord:
+    at = now - random.choice((0, 0, HOUR, 3 * DAY))
+    name = f"c{random.randrange(12)}"
+    role = random.choice(("system", "operator", "operator", "workspace_owner", "collaborator"))
+    what = random.random()
+    if what < 0.2:
+        return create(name, at, role)
+    if what < 0.5:
+        return credit(random.choice((1, 25 * CENT, 60 * CENT)), name, at, role)
+    app = random.choice((None, None, *APPS))
+    amount = random.choice((49 * CENT, 50 * CENT, 75 * CENT, 200 * CENT, 201 * CENT))
+    return funds(amount, name, at, app, role, f"p{random.randrange(12)}")

@@ -1,0 +1,60 @@
+"""The account against a second model that recounts the whole history at every step."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+import pytest
+
+from schemas.alerts import Alert
+from schemas.topics import ALERTS
+from streams.accounts.invariants import broken_laws
+from streams.durable.machine import Output
+from tests.accounts.histories import APPS, POLICY, RULES, history
+from tests.accounts.naive import Naive
+from tests.accounts.story import Story
+
+HISTORIES_PER_SEED = 400
+_alert = msgspec.json.Decoder(Alert).decode
+
+
+def _alerts(outputs: list[Output]) -> list[tuple[str, str, int]]:
+    alerts = [_alert(output.value or b"") for output in outputs if output.topic == ALERTS]
+    return [(alert.kind, (alert.grant_id or "").removeprefix("acme/"), alert.available_micros) for alert in alerts]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_step_of_a_random_history_agrees_with_a_recount(seed: int) -> None:
+    """C1-C9, U10, U12, A1, A2, laws 3 and 7, over 4,000 histories in all."""
+    for run in range(HISTORIES_PER_SEED):
+        random = Random(seed * HISTORIES_PER_SEED + run)
+        lawful = run % 5 > 0
+        facts = history(random, random.choice((8, 25, 50)), lawful)
+        story, naive = Story(POLICY), Naive(RULES)
+        seen = told = 0
+        for at, fact in enumerate(facts):
+            story.tell(fact)
+            naive.take(fact)
+            account = story.machine.accounts.get("acme")
+            where = f"seed {seed}, run {run}, fact {at}: {fact}"
+            if account is None:
+                assert not naive.exists, where
+                continue
+            for grant in naive.grants:
+                assert account.balance(f"grant:acme/{grant['id']}") == naive.left(grant), where
+            for app in APPS:
+                assert account.totals.get(f"due:{app}", 0) == -naive.owed(app), where
+            assert account.totals.get("usage:conversation", 0) == naive.used(), where
+            assert account.totals.get("lapsed", 0) == naive.lapsed, where
+            if naive.exists:
+                assert account.available_micros == naive.available(), where
+            alerts = _alerts(story.outputs[seen:])
+            seen = len(story.outputs)
+            assert alerts == naive.alerts[told:], where
+            told = len(naive.alerts)
+        refused = sum(record.kind == "command_refused" for record in story.ledger)
+        assert (refused, len(story.asides)) == (naive.refused, naive.set_aside)
+        assert len({alert.alert_id for alert in story.alerts}) == len(story.alerts)
+        if story.ledger and lawful:
+            assert broken_laws(story.account(), story.ledger) == []
