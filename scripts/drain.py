@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from projections.connect import connect
 from projections.loader.rows import LOADED_TOPICS
 from projections.positions import loaded_offsets
-from schemas.errors import QuarterhourError
+from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS, topic_table
 from streams.workers import accounts, meter
@@ -35,29 +37,33 @@ async def drain(
     settings: Settings, progress: Callable[[Lag], None] = lambda _: None, stuck_seconds: float = 120
 ) -> None:
     """Return when nothing is left anywhere; Stuck when no lag has changed for `stuck_seconds`."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers, group_id=None)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await consumer.start()
-    await admin.start()
-    try:
-        seen: Lag = {}
-        moved = time.monotonic()
-        while True:
-            lag = await _lag(settings, consumer, admin)
-            progress(lag)
-            if not any(lag.values()):
-                return
-            if lag != seen:
-                seen, moved = lag, time.monotonic()
-            elif time.monotonic() - moved > stuck_seconds:
-                left = ", ".join(f"{name} {count}" for name, count in lag.items() if count)
-                raise Stuck(
-                    f"nothing has moved for {stuck_seconds:g} s; records left: {left}; look at the workers' logs"
-                )
-            await asyncio.sleep(POLL_SECONDS)
-    finally:
-        await admin.close()
-        await consumer.stop()
+    seen: Lag = {}
+    moved = time.monotonic()
+    while True:
+        try:
+            lag = await _lag_now(settings)
+        except KafkaError:  # the broker is away for a moment: nothing moves, and waiting goes on
+            lag = seen
+        progress(lag)
+        if lag and not any(lag.values()):
+            return
+        if lag != seen:
+            seen, moved = lag, time.monotonic()
+        elif time.monotonic() - moved > stuck_seconds:
+            left = ", ".join(f"{name} {count}" for name, count in lag.items() if count)
+            raise Stuck(f"nothing has moved for {stuck_seconds:g} s; records left: {left}; look at the workers' logs")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _lag_now(settings: Settings) -> Lag:
+    async with AsyncExitStack() as held:
+        consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers, group_id=None)
+        held.push_async_callback(consumer.stop)
+        await consumer.start()
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+        held.push_async_callback(admin.close)
+        await admin.start()
+        return await _lag(settings, consumer, admin)
 
 
 async def _lag(settings: Settings, consumer: Any, admin: Any) -> Lag:
@@ -73,11 +79,15 @@ async def _lag(settings: Settings, consumer: Any, admin: Any) -> Lag:
 
 
 def _loaded(settings: Settings) -> dict[tuple[str, int], int]:
-    client = connect(settings.clickhouse_url)
+    """LOADER's positions; none while ClickHouse is away, so that waiting goes on until it is back."""
     try:
-        return loaded_offsets(client)
-    finally:
-        client.close()
+        client = connect(settings.clickhouse_url)
+        try:
+            return loaded_offsets(client)
+        finally:
+            client.close()
+    except (ClickHouseError, ConfigurationError):
+        return {}
 
 
 async def _group_lag(consumer: Any, admin: Any, group: str, topic: str, partitions: int) -> int:

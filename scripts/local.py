@@ -16,8 +16,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from projections.connect import connect, ensure_database
 from projections.embedded.process import command as clickhouse_command
 from projections.embedded.process import wait_until_ready as wait_for_clickhouse
+from projections.migrate import migrate
 from schemas.settings import Settings
 from schemas.topics import topic_table
 from scripts.stack.home import StackRecord, World
@@ -68,12 +70,23 @@ async def local_stack(
             settings = await _start_clickhouse(supervisor, clickhouse_data, settings)
         if workers:
             await supervisor.during(_create_topics(settings))
+            await supervisor.during(asyncio.to_thread(_create_tables, settings))
             await supervisor.start(_workers(settings, live))
         world.publish(_record(settings, supervisor))
         served = True
         yield LocalStack(settings, supervisor, world, kept)
     if not served:  # the supervisor has swallowed it
         raise StopAsked
+
+
+def _create_tables(settings: Settings) -> None:
+    """Before LOADER starts, so that only one of us migrates and readers find the tables at once."""
+    ensure_database(settings.clickhouse_url)
+    client = connect(settings.clickhouse_url)
+    try:
+        migrate(client)
+    finally:
+        client.close()
 
 
 async def _create_topics(settings: Settings) -> None:

@@ -52,7 +52,7 @@ async def replay(
     await producer.start()
     try:
         if not any(done):
-            await _sign_up(producer, log, settings)
+            await produce(producer, sign_ups(log, settings))
         return await _publish(producer, log, settings, list(done), speed, progress)
     finally:
         await producer.stop()
@@ -98,17 +98,16 @@ def _output(step: Step, log: EventLog) -> Output:
     return Output(INTERACTIONS, step.partition, step.key, step.value, headers)
 
 
-async def _sign_up(producer: Any, log: EventLog, settings: Settings) -> None:
-    """Create the log's workspaces, each at its first event (rule W1), so that credits count from there (C1)."""
+def sign_ups(log: EventLog, settings: Settings) -> list[Output]:
+    """The commands that create the log's workspaces, each at its first event (W1), so credits count from there (C1)."""
     first: dict[str, int] = {}
     for message in log.messages:
         first[message.workspace] = min(first.get(message.workspace, message.time_us), message.time_us)
-    outputs = [
+    return [
         Output(INBOX, partition_of(workspace, settings.account_partitions), workspace.encode(),
                msgspec.json.encode(_creation(workspace, time_us)))
         for workspace, time_us in sorted(first.items())
     ]  # fmt: skip
-    await produce(producer, outputs)
 
 
 def _creation(workspace: str, time_us: int) -> Command:
