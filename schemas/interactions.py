@@ -177,6 +177,8 @@ class Interaction(Struct, frozen=True, gc=False):
 _decode = msgspec.json.Decoder(Event).decode
 _name_ok = re.compile(NAME_PATTERN).search
 _text_ok = re.compile(USER_PATTERN).search
+_BACKSLASH: Final = 0x5C
+_DEL: Final = 0x7F
 _KNOWN_NAMES_MAX = 100_000
 _known_names: set[str] = set()
 
@@ -222,7 +224,7 @@ def read(value: bytes | None) -> tuple[Event, int]:
         rule = f"not before {EARLIEST_TIME:%Y-%m-%d} (U6)"
         raise InvalidRecord("implausible_time", "time", event.time.isoformat(), rule, "the event time is implausible")
     # JSON admits control characters as escapes only, and DEL: a record without a backslash or DEL holds none.
-    if b"\\" in value or b"\x7f" in value:
+    if _BACKSLASH in value or _DEL in value:
         _check_texts(event)
     data = event.data
     if data is not None:
