@@ -10,10 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
@@ -23,6 +20,7 @@ from projections.positions import loaded_offsets
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS, topic_table
+from streams.durable.reader import GroupView
 from streams.workers import accounts, meter
 
 Lag = Mapping[str, int]
@@ -39,43 +37,66 @@ async def drain(
     """Return when nothing is left anywhere; Stuck when no lag has changed for `stuck_seconds`."""
     seen: Lag = {}
     moved = time.monotonic()
-    while True:
-        try:
-            lag = await _lag_now(settings)
-        except KafkaError:  # the broker is away for a moment: nothing moves, and waiting goes on
-            lag = seen
-        progress(lag)
-        if lag and not any(lag.values()):
-            return
-        if lag != seen:
-            seen, moved = lag, time.monotonic()
-        elif time.monotonic() - moved > stuck_seconds:
-            left = ", ".join(f"{name} {count}" for name, count in lag.items() if count)
-            raise Stuck(f"nothing has moved for {stuck_seconds:g} s; records left: {left}; look at the workers' logs")
-        await asyncio.sleep(POLL_SECONDS)
-
-
-async def _lag_now(settings: Settings) -> Lag:
     async with AsyncExitStack() as held:
-        consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers, group_id=None)
-        held.push_async_callback(consumer.stop)
-        await consumer.start()
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-        held.push_async_callback(admin.close)
-        await admin.start()
-        return await _lag(settings, consumer, admin)
+        broker: _Broker | None = None
+        while True:
+            try:
+                if broker is None:
+                    broker = await held.enter_async_context(_Broker(settings))
+                lag = await _lag(settings, broker)
+            except (KafkaError, TimeoutError):  # the broker is away for a moment: nothing moves, and waiting goes on
+                await held.aclose()
+                broker, lag = None, seen
+            progress(lag)
+            if lag and not any(lag.values()):
+                return
+            if lag != seen:
+                seen, moved = lag, time.monotonic()
+            elif time.monotonic() - moved > stuck_seconds:
+                left = ", ".join(f"{name} {count:,}" for name, count in lag.items() if count) or "unknown"
+                raise Stuck(f"nothing has moved for {stuck_seconds:g} s; records left: {left}; see the workers' logs")
+            await asyncio.sleep(POLL_SECONDS)
 
 
-async def _lag(settings: Settings, consumer: Any, admin: Any) -> Lag:
+class _Broker:
+    """What the broker is asked while waiting: the two groups' commits, and where the topics end."""
+
+    def __init__(self, settings: Settings) -> None:
+        bootstrap = settings.kafka_bootstrap_servers
+        self.meter = GroupView(bootstrap, meter.GROUP, INTERACTIONS)
+        self.accounts = GroupView(bootstrap, accounts.GROUP, INBOX)
+        self.loaded = [GroupView(bootstrap, "quarterhour-drain", topic) for topic in LOADED_TOPICS]
+        self._started = AsyncExitStack()
+
+    async def __aenter__(self) -> _Broker:
+        for view in (self.meter, self.accounts, *self.loaded):
+            self._started.push_async_callback(view.stop)
+            await view.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._started.aclose()
+
+
+async def _lag(settings: Settings, broker: _Broker) -> Lag:
     """Records left to METER, ACCOUNTS and LOADER; ends are asked for after positions, so nothing is missed."""
-    metered = await _group_lag(consumer, admin, meter.GROUP, INTERACTIONS, settings.interaction_partitions)
-    posted = await _group_lag(consumer, admin, accounts.GROUP, INBOX, settings.account_partitions)
+    metered = await _group_lag(broker.meter, settings.interaction_partitions)
+    posted = await _group_lag(broker.accounts, settings.account_partitions)
     loaded = await asyncio.to_thread(_loaded, settings)
     table = topic_table(settings.interaction_partitions, settings.account_partitions)
-    wanted = [(topic.name, p) for topic in table if topic.name in LOADED_TOPICS for p in range(topic.partitions)]
-    ends = await _ends(consumer, wanted)
-    unloaded = sum(end - loaded.get(where, 0) for where, end in ends.items())
+    partitions = {topic.name: topic.partitions for topic in table}
+    unloaded = 0
+    for topic, view in zip(LOADED_TOPICS, broker.loaded, strict=True):
+        ends = await view.ends(range(partitions[topic]))
+        unloaded += sum(max(end - loaded.get((topic, partition), 0), 0) for partition, end in ends.items())
     return {"meter": metered, "accounts": posted, "loader": unloaded}
+
+
+async def _group_lag(view: GroupView, partitions: int) -> int:
+    committed = {partition: await view.committed(partition) or 0 for partition in range(partitions)}
+    ends = await view.ends(range(partitions))
+    # A throw-away broker may tell an end that is one batch short.
+    return sum(max(end - committed[partition], 0) for partition, end in ends.items())
 
 
 def _loaded(settings: Settings) -> dict[tuple[str, int], int]:
@@ -88,18 +109,3 @@ def _loaded(settings: Settings) -> dict[tuple[str, int], int]:
             client.close()
     except (ClickHouseError, ConfigurationError):
         return {}
-
-
-async def _group_lag(consumer: Any, admin: Any, group: str, topic: str, partitions: int) -> int:
-    try:
-        committed = await admin.list_consumer_group_offsets(group)
-    except KafkaError:  # the coordinator is not there yet: everything is left
-        committed = {}
-    positions = {tp.partition: held.offset for tp, held in committed.items() if tp.topic == topic}
-    ends = await _ends(consumer, [(topic, partition) for partition in range(partitions)])
-    return sum(end - max(positions.get(partition, 0), 0) for (_, partition), end in ends.items())
-
-
-async def _ends(consumer: Any, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    ends = await consumer.end_offsets([TopicPartition(*where) for where in wanted])
-    return {(tp.topic, tp.partition): end for tp, end in ends.items()}

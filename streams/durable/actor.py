@@ -13,11 +13,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import QuarterhourError
-from streams.durable.changelog import position_output, recover, state_outputs
+from streams.durable.changelog import Recovered, position_output, recover, state_outputs
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.producer import produce
@@ -25,15 +26,21 @@ from streams.durable.reader import PartitionReader
 
 log = logging.getLogger("quarterhour.actor")
 
-MAX_BATCH = 2_000
+MAX_BATCH = int(__import__("os").environ.get("MB","2000"))
 MAX_BACKLOG = 20_000
+MAX_BACKLOG_BYTES = 32 * 1024 * 1024
+MAX_DEAF_READS = 20
 
 
 class PositionError(QuarterhourError):
     """The state's position and what the broker holds contradict each other; going on would lose or repeat events."""
 
 
-@dataclass(frozen=True, slots=True)
+class ConsumerDeaf(QuarterhourError):
+    """The group's consumer has stopped delivering; only a new process gets it going again."""
+
+
+@dataclass(frozen=True)
 class ActorContext:
     """What an actor needs from its process."""
 
@@ -47,6 +54,8 @@ class ActorContext:
     is_current: Callable[[int, int], bool]
     """Whether a partition is still ours in a generation (zombie guard)."""
     fail_point: FailPoint
+    new_reader: Callable[[str, str, int], Any] = PartitionReader
+    recover: Callable[[str, str, int, PartitionMachine], Awaitable[Recovered]] = recover
 
 
 def raw_record(record: Any) -> RawRecord:
@@ -64,40 +73,119 @@ class PartitionActor:
         """Next input offset, once everything before it is durable."""
         self.gaps_filled = 0
         self._context = context
+        self._machine: PartitionMachine | None = None
+        self._whole = False  # the machine is exactly at `position`
+        self._stopping = False
         # A record, and whether the broker itself put it behind the one before (same fetch, so no gap between them).
         self._backlog: deque[tuple[RawRecord, bool]] = deque()
+        self._backlog_bytes = 0
         self._arrived = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
+        self._reader: Any = None
+        self._reach = 0  # the log's end, once it is plain that the consumer will not deliver up to it
+        self._silence: int | None = None  # the position at which the consumer was first seen silent
+        self._deaf_reads = 0
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the state held here is exactly that of `position`, so that a next run needs no recovery."""
+        return self._whole
 
     async def feed(self, records: Sequence[RawRecord]) -> None:
         """Hand over one run of records as fetched; waits while too many are waiting already."""
+        if self._stopping or (self._full() and self.position is None):
+            return  # read by position later (law 8): a recovery must not hold up the other partitions
+        self._silence = None
+        self._deaf_reads = 0
         self._backlog.extend((record, index > 0) for index, record in enumerate(records))
+        self._backlog_bytes += sum(len(record.value or b"") for record in records)
         self._arrived.set()
-        if len(self._backlog) > MAX_BACKLOG:
+        if self._full() and self.position is not None:
             self._drained.clear()
             await self._drained.wait()
 
-    async def run(self) -> None:
-        """Recover, then process for ever; ends by cancellation or by an exception that must end the process."""
-        machine = self._context.new_machine(self.partition)
-        self.position = await self._recover(machine)
-        while True:
-            batch, follows = await self._next_batch()
-            if not self._context.is_current(self.partition, self.generation):
-                log.info("%s/%d: no longer ours; stopping", self._context.topic, self.partition)
-                return
-            if batch[0].offset > self.position and not follows:
-                await self._fill_gap(machine, batch[0].offset)
-            batch = [record for record in batch if record.offset >= self.position]
-            if batch:
-                await self._process(machine, batch, batch[-1].offset + 1)
+    def note_end(self, end: int) -> None:
+        """The log's end, told about once a second: seen twice ahead of an idle actor, the rest is read by position.
 
-    async def _next_batch(self) -> tuple[list[RawRecord], bool]:
+        Faust drops what it fetched around a rebalance; without a later record nobody would miss it.
+        """
+        if self.position is None or self._backlog or not self._whole or end <= self.position:
+            self._silence = None
+        elif self._silence == self.position:
+            self._reach = end
+            self._arrived.set()
+        else:
+            self._silence = self.position
+
+    def stop(self) -> None:
+        """End the run at the next batch boundary; what waits is dropped and will be delivered or read again."""
+        self._stopping = True
+        self._arrived.set()
+        self._drained.set()
+
+    def renew(self, generation: int) -> None:
+        """Make a stopped, resumable actor ready to run in the generation that directly follows its own."""
+        assert self.resumable, "not at a batch boundary"
+        assert generation == self.generation + 1, "somebody else may have written since"
+        self.generation = generation
+        self._stopping = False
+        self._reach = 0
+        self._silence = None
+        self._clear()
+
+    async def run(self) -> None:
+        """Recover unless resumed, then process until stopped; an exception must end the process."""
+        async with AsyncExitStack() as stack:
+            self._reader = None
+            if self._machine is None:
+                machine = self._context.new_machine(self.partition)
+                position, durable = await self._recover(machine)
+                self._machine = machine
+                if durable:
+                    self.position, self._whole = position, True
+                else:
+                    await self._advance(position)
+            while not self._stopping:
+                if not self._backlog and self._reach <= self.position_held:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                elif not self._context.is_current(self.partition, self.generation):
+                    log.info("%s/%d: no longer ours; stopping", self._context.topic, self.partition)
+                    self.stop()
+                else:
+                    await self._work(stack)
+
+    @property
+    def position_held(self) -> int:
+        """The position of a recovered actor."""
+        assert self.position is not None
+        return self.position
+
+    async def _work(self, stack: AsyncExitStack) -> None:
+        """One batch from the backlog, or what the consumer did not deliver."""
+        if not self._backlog:
+            await self._read_undelivered(stack, self._reach, self._reach)
+            return
+        batch, follows = self._next_batch()
+        if batch[0].offset > self.position_held and not follows:
+            # All that waits is read along with it: a publisher's transactions leave a gap after each of their records.
+            last = self._backlog[-1][0] if self._backlog else batch[-1]
+            await self._read_undelivered(stack, batch[0].offset, max(batch[-1].offset, last.offset) + 1)
+        batch = [record for record in batch if record.offset >= self.position_held]
+        if batch:
+            await self._process(batch, batch[-1].offset + 1)
+
+    def _full(self) -> bool:
+        return len(self._backlog) > MAX_BACKLOG or self._backlog_bytes > MAX_BACKLOG_BYTES
+
+    def _clear(self) -> None:
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        self._drained.set()
+
+    def _next_batch(self) -> tuple[list[RawRecord], bool]:
         """A run without gaps, and whether the broker put it right behind what was taken before."""
-        while not self._backlog:
-            self._arrived.clear()
-            await self._arrived.wait()
         first, follows = self._backlog.popleft()
         batch = [first]
         while self._backlog and len(batch) < MAX_BATCH:
@@ -106,18 +194,20 @@ class PartitionActor:
                 break
             batch.append(record)
             self._backlog.popleft()
-        if len(self._backlog) <= MAX_BACKLOG // 2:
+        self._backlog_bytes -= sum(len(record.value or b"") for record in batch)
+        if len(self._backlog) <= MAX_BACKLOG // 2 and self._backlog_bytes <= MAX_BACKLOG_BYTES // 2:
             self._drained.set()
         return batch, follows
 
-    async def _recover(self, machine: PartitionMachine) -> int:
-        """The machine's state from its changelog, and the position it holds (law 8)."""
+    async def _recover(self, machine: PartitionMachine) -> tuple[int, bool]:
+        """The machine's state from its changelog, the position it holds (law 8), and whether that is durable."""
         context = self._context
-        found = await recover(context.bootstrap, context.changelog, self.partition, machine)
+        # Asked first: what was committed before is covered by what is read after.
         committed = await context.committed(self.partition)
-        where = f"{context.topic}/{self.partition}"
-        async with PartitionReader(context.bootstrap, context.topic, self.partition) as reader:
+        found = await context.recover(context.bootstrap, context.changelog, self.partition, machine)
+        async with context.new_reader(context.bootstrap, context.topic, self.partition) as reader:
             first, end = await reader.beginning(), await reader.end()
+        where = f"{context.topic}/{self.partition}"
         if found.position is None:
             if committed:
                 raise PositionError(
@@ -125,41 +215,72 @@ class PartitionActor:
                     f"restore {context.changelog}, or reset the group to start from the first record"
                 )
             log.info("%s: no state yet, starting at offset %d", where, first)
-            return first
+            return first, first == 0
         if (committed or 0) > found.position or found.position > end:
             raise PositionError(
                 f"{where}: the state's position is {found.position}, the committed offset {committed}, the log's end "
                 f"{end}; the end of {context.changelog} or of the log is missing"
             )
+        if found.position < first:
+            raise PositionError(
+                f"{where}: the state's position is {found.position}, but the log begins at {first}; records that were "
+                f"never processed are gone: restore them, or reset {context.changelog} and the group to start anew"
+            )
+        await produce(context.producer, found.overtaken)
         log.info("%s: recovered %d state records, resuming at %d", where, found.records, found.position)
-        return found.position
+        return found.position, True
 
-    async def _fill_gap(self, machine: PartitionMachine, until: int) -> None:
-        """Read what is missing before `until` from the broker; offsets it does not hold are explained by that."""
+    async def _read_undelivered(self, stack: AsyncExitStack, delivered: int, until: int) -> None:
+        """Read on from the position up to `until`; offsets the broker does not hold are explained by that.
+
+        `delivered` is the first offset that the consumer did deliver.
+        """
         context = self._context
-        assert self.position is not None
-        start = self.position
-        count = 0
-        async with PartitionReader(context.bootstrap, context.topic, self.partition) as reader:
-            async for records in reader.read(start, until):
-                for first in range(0, len(records), MAX_BATCH):
-                    part = [raw_record(record) for record in records[first : first + MAX_BATCH]]
-                    await self._process(machine, part, part[-1].offset + 1)
-                    count += len(part)
-        self.position = until
-        self.gaps_filled += 1
-        log.warning("%s/%d: %d..%d was not delivered; read %d records from the broker", context.topic, self.partition,
-                    start, until - 1, count)  # fmt: skip
+        start = self.position_held
+        missed = 0
+        if self._reader is None:
+            reader = context.new_reader(context.bootstrap, context.topic, self.partition)
+            self._reader = await stack.enter_async_context(reader)
+        async for records in self._reader.read(start, until):
+            for first in range(0, len(records), MAX_BATCH):
+                part = [raw_record(record) for record in records[first : first + MAX_BATCH]]
+                await self._process(part, part[-1].offset + 1)
+                missed += sum(record.offset < delivered for record in part)
+        if self.position_held < until:
+            await self._advance(until)  # markers of transactions, say: passed, and durably so
+        if missed:
+            self.gaps_filled += 1
+            self._note_deafness(delivered == until)
+            log.warning("%s/%d: %d..%d was not delivered; read %d records from the broker", context.topic,
+                        self.partition, start, delivered - 1, missed)  # fmt: skip
 
-    async def _process(self, machine: PartitionMachine, batch: list[RawRecord], position: int) -> None:
+    def _note_deafness(self, silent: bool) -> None:
+        self._deaf_reads = self._deaf_reads + 1 if silent else 0
+        if self._deaf_reads > MAX_DEAF_READS:
+            where = f"{self._context.topic}/{self.partition}"
+            raise ConsumerDeaf(
+                f"{where}: {self._deaf_reads} times in a row records came that the consumer did not deliver"
+            )
+
+    async def _process(self, batch: list[RawRecord], position: int) -> None:
         """Steps 1 to 3 of the protocol for one contiguous run; step 4 follows from `position`."""
         context = self._context
-        await produce(context.producer, machine.step(batch))
+        assert self._machine is not None
+        self._whole = False
+        await produce(context.producer, self._machine.step(batch))
         context.fail_point.passed("outputs")
-        changes = state_outputs(context.changelog, self.partition, position, machine.take_changes())
+        changes = state_outputs(context.changelog, self.partition, position, self._machine.take_changes())
         await produce(context.producer, changes)
         context.fail_point.passed("state")
-        mark = position_output(context.changelog, self.partition, position, machine.checkpoint())
+        await self._advance(position)
+
+    async def _advance(self, position: int) -> None:
+        """Step 3: everything before `position` is durable; make the position so."""
+        context = self._context
+        assert self._machine is not None
+        self._whole = False
+        mark = position_output(context.changelog, self.partition, position, self._machine.checkpoint())
         await produce(context.producer, [mark])
         context.fail_point.passed("position")
         self.position = position
+        self._whole = True

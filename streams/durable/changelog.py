@@ -2,8 +2,9 @@
 
 Law it keeps: what is recovered is the state at the newest durable position, exactly. A record tagged beyond that
 position (written by a run that died before its position record) is held back until a position covers it; a stale one
-appended late by a paused worker is passed over, because its tag is lower than what is held. Both rest on law 2: a state
-record is a function of the input prefix its tag names, whoever wrote it.
+appended late by a paused worker is passed over, because its tag is lower than what is held, and what it overtook is
+written again, because compaction keeps the last record. Both rest on law 2: a state record is a function of the input
+prefix its tag names, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Recovered(NamedTuple):
     position: int | None
     records: int
     stale: int
+    overtaken: list[Output]
+    """What to write again, because a stale record was appended behind it (see `StateFold.overtaken`)."""
 
 
 def state_outputs(
@@ -61,6 +64,8 @@ class StateFold:
         self.stale = 0
         self._held: dict[bytes, tuple[int, bytes | None]] = {}
         self._ahead: list[tuple[bytes, int, bytes | None]] = []
+        self._overtaken: set[bytes] = set()
+        self._position_overtaken = False
 
     def record(self, record: Any) -> None:
         """Take one changelog record (any object with key, value and headers)."""
@@ -85,7 +90,9 @@ class StateFold:
     def _advance(self, position: int, value: bytes) -> None:
         if self.position is not None and position < self.position:
             self.stale += 1
+            self._position_overtaken = True
             return
+        self._position_overtaken = False
         self.position = position
         self.checkpoint = value[_TAG.size :]
         ahead: list[tuple[bytes, int, bytes | None]] = []
@@ -95,9 +102,21 @@ class StateFold:
                 ahead.append(entry)
             elif key in self._held and tag < self._held[key][0]:
                 self.stale += 1
+                self._overtaken.add(key)
             else:
+                self._overtaken.discard(key)
                 self._held[key] = (tag, content)
         self._ahead = ahead
+
+    def overtaken(self, topic: str, partition: int) -> list[Output]:
+        """The records to write again so that the newest is the last of its key, which is the one compaction keeps."""
+        outputs: list[Output] = []
+        for key in sorted(self._overtaken):
+            tag, content = self._held[key]
+            outputs += state_outputs(topic, partition, tag, [(key, content)])
+        if self._position_overtaken and self.position is not None:
+            outputs.append(position_output(topic, partition, self.position, self.checkpoint or b""))
+        return outputs
 
     def restore_into(self, machine: PartitionMachine) -> None:
         """Give the machine its state back; what no position covers is left out."""
@@ -117,4 +136,4 @@ async def recover(bootstrap: str, topic: str, partition: int, machine: Partition
                 fold.record(record)
             count += len(records)
     fold.restore_into(machine)
-    return Recovered(fold.position, count, fold.stale)
+    return Recovered(fold.position, count, fold.stale, fold.overtaken(topic, partition))

@@ -1,9 +1,12 @@
-"""Reading one partition directly, by position: for recovery, and to ask the broker what is really there (law 8)."""
+"""Asking the broker: what a partition holds from a position on, where it ends, what the group has committed (law 8).
+
+Everything reads committed records only: what a publisher's aborted transaction wrote never was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -12,6 +15,7 @@ from schemas.errors import QuarterhourError
 
 FETCH_BYTES = 8 * 1024 * 1024
 RECORDS_A_TIME = 20_000
+ISOLATION = "read_committed"
 
 
 class RecordsGone(QuarterhourError):
@@ -19,7 +23,7 @@ class RecordsGone(QuarterhourError):
 
 
 class PartitionReader:
-    """A group-less consumer of one partition; use as an async context manager."""
+    """A group-less consumer of one partition; use as an async context manager, for as many reads as wanted."""
 
     def __init__(self, bootstrap: str, topic: str, partition: int) -> None:
         self._partition = TopicPartition(topic, partition)
@@ -28,13 +32,15 @@ class PartitionReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",  # never silently read from somewhere else
+            isolation_level=ISOLATION,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=4 * FETCH_BYTES,
         )
 
-    async def __aenter__(self) -> PartitionReader:
-        await self._consumer.start()
+    async def __aenter__(self) -> Self:
+        await _start(self._consumer)
         self._consumer.assign([self._partition])
+        self._consumer.pause(self._partition)  # fetches during `read` only
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -54,14 +60,59 @@ class PartitionReader:
         Raises RecordsGone when `start` is below what is retained.
         """
         self._consumer.seek(self._partition, start)
-        position = start
-        while position < end:
-            try:
-                found = await self._consumer.getmany(timeout_ms=1000, max_records=RECORDS_A_TIME)
-            except OffsetOutOfRangeError:
-                where = f"{self._partition.topic}/{self._partition.partition}"
-                raise RecordsGone(f"{where}: offset {position} is asked for and no longer held") from None
-            records = [record for record in found.get(self._partition, []) if record.offset < end]
-            if records:
-                yield records
-            position = int(await self._consumer.position(self._partition))
+        self._consumer.resume(self._partition)
+        try:
+            position = start
+            while position < end:
+                try:
+                    found = await self._consumer.getmany(timeout_ms=1000, max_records=RECORDS_A_TIME)
+                except OffsetOutOfRangeError:
+                    where = f"{self._partition.topic}/{self._partition.partition}"
+                    raise RecordsGone(f"{where}: offset {position} is asked for and no longer held") from None
+                records = [record for record in found.get(self._partition, []) if record.offset < end]
+                if records:
+                    yield records
+                position = int(await self._consumer.position(self._partition))
+        finally:
+            self._consumer.pause(self._partition)
+
+
+class GroupView:
+    """What the broker knows of a group on one topic, asked from outside the group: its commits, the log's ends.
+
+    Asking waits out a coordinator that is not there yet, as after a broker's restart.
+    """
+
+    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
+        self._topic = topic
+        self._consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, isolation_level=ISOLATION
+        )
+
+    async def start(self) -> None:
+        """Connect; joins no group."""
+        await _start(self._consumer)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def committed(self, partition: int) -> int | None:
+        """The group's committed offset of a partition, None when there is none."""
+        offset = await self._consumer.committed(TopicPartition(self._topic, partition))
+        return None if offset is None else int(offset)
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The offsets after the last ones the broker holds."""
+        asked = [TopicPartition(self._topic, partition) for partition in partitions]
+        ends = await self._consumer.end_offsets(asked) if asked else {}
+        return {tp.partition: int(end) for tp, end in ends.items()}
+
+
+async def _start(consumer: Any) -> None:
+    """Start a client, leaving nothing open when that fails or is cancelled."""
+    try:
+        await consumer.start()
+    except BaseException:
+        await consumer.stop()
+        raise

@@ -1,19 +1,53 @@
-"""The batch transport: one Faust message is one contiguous run of raw records of one partition.
+"""How Faust is fed: one message a run of records (`batch`), or one a record (`stock`), committed records only.
 
 Faust's cost of about 100 µs is then paid once a run instead of once a record. Touches private parts of faust-streaming
-0.15.3, hence the exact version; the stock transport stays selectable (`QUARTERHOUR_TRANSPORT=stock`).
+0.15.3, hence the exact version; the stock feed stays selectable (`QUARTERHOUR_TRANSPORT=stock`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
+from streams.durable.reader import ISOLATION
 
-class BatchConsumer(Consumer):  # type: ignore[misc]  # faust ships no types we can subclass strictly
+
+class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust ships no types we can subclass strictly
+    """Faust's consumer thread; a commit that comes too late is no crash."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = ISOLATION  # Faust reads what transactions aborted
+        return consumer
+
+    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        """Commit; False when the partitions are no longer ours, which the next owner makes good."""
+        ours = self.assignment()
+        wanted = {
+            TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(o, "") for tp, o in offsets.items() if tp in ours
+        }
+        if not wanted:
+            return False
+        try:
+            await self._ensure_consumer().commit(wanted)
+        except (CommitFailedError, IllegalStateError):
+            return False
+        return True
+
+
+class StockConsumer(Consumer):  # type: ignore[misc]
+    """Faust's consumer, on our thread."""
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+
+class BatchConsumer(StockConsumer):
     """Yields runs of records instead of records."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109 - faust's signature
@@ -36,7 +70,13 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # faust ships no types we 
         )  # fmt: skip
 
 
+class StockTransport(Transport):  # type: ignore[misc]
+    """Faust's Kafka transport, one message a record."""
+
+    Consumer = StockConsumer
+
+
 class BatchTransport(Transport):  # type: ignore[misc]
-    """Faust's Kafka transport with the batch consumer."""
+    """Faust's Kafka transport, one message a run of records."""
 
     Consumer = BatchConsumer

@@ -1,8 +1,7 @@
 """A Faust worker whose agent hands each partition's records to its actor; group membership and assignment are Faust's.
 
-Faust's own tables, commits and acknowledgements are not used: they lose or repeat events (spec: reliability, sections 1
-to 3). Nothing is acknowledged to Faust, so it never commits; the committed offset is written here and follows the
-position.
+Faust's own tables, commits and acknowledgements are not used: they lose or repeat events (see this folder's README).
+Nothing is acknowledged to Faust, so it never commits; the committed offset is written here and follows the position.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,20 +19,30 @@ from typing import Any, NoReturn
 import faust
 import faust.streams
 import mode
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from streams.durable.actor import ActorContext, PartitionActor, raw_record
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.producer import new_producer
-from streams.durable.transport import BatchTransport
+from streams.durable.reader import GroupView
+from streams.durable.transport import BatchTransport, StockTransport
+from streams.durable.watchdog import Watchdog
 
 log = logging.getLogger("quarterhour.worker")
 
 EXIT_CRASHED = 70
 COMMIT_SECONDS = 0.25
+WATCH_SECONDS = 1.0
+PAUSE_SECONDS = 3.0
+"""How long a rebalance waits for batches on their way to end, so that their state can be kept."""
+STOP_SECONDS = 3.0
+
+
+class Stuck(QuarterhourError):
+    """A partition has stood still with records waiting; a new process may get it going again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,18 @@ class Role:
     new_machine: Callable[[int], PartitionMachine]
 
 
-class _App(faust.App):  # type: ignore[misc]
-    """A Faust app on the batch transport."""
+class _App(faust.App):  # type: ignore[misc]  # faust ships no types we can subclass strictly
+    """A Faust app on our transports; `before_stop` runs while the group still counts us in."""
+
+    transport_type: Any
+    before_stop: Callable[[], Awaitable[None]]
 
     def _new_transport(self) -> Any:
-        return BatchTransport(self.conf.broker_consumer, self)
+        return self.transport_type(self.conf.broker_consumer, self)
+
+    async def on_stop(self) -> None:
+        await self.before_stop()
+        await super().on_stop()
 
 
 class PartitionWorker:
@@ -66,17 +82,18 @@ class PartitionWorker:
         self._role = role
         self._settings = settings
         self._actors: dict[int, tuple[PartitionActor, asyncio.Task[None]]] = {}
+        self._kept: dict[int, PartitionActor] = {}
         self._committed: dict[int, int] = {}
+        self._watchdog = Watchdog()
         self._producer: Any = None
-        self._admin: Any = None
+        self._group: GroupView | None = None
         self._context: ActorContext | None = None
         self.app = self._new_app(work_directory)
 
     def _new_app(self, work_directory: Path) -> Any:
         role, settings = self._role, self._settings
-        app_type = _App if settings.transport == "batch" else faust.App
         servers = settings.kafka_bootstrap_servers.split(",")
-        app = app_type(
+        app = _App(
             role.group,
             broker=[f"kafka://{server.strip()}" for server in servers],
             datadir=str(work_directory / role.group),
@@ -96,6 +113,8 @@ class PartitionWorker:
             consumer_max_fetch_size=4 * 1024 * 1024,
             producer_acks=-1,
         )
+        app.transport_type = BatchTransport if settings.transport == "batch" else StockTransport
+        app.before_stop = self._before_stop
         topic = app.topic(role.topic, key_serializer="raw", value_serializer="raw", acks=False)
 
         @app.agent(topic, name=f"{role.group}.actors", concurrency=1)  # type: ignore[untyped-decorator]
@@ -106,6 +125,7 @@ class PartitionWorker:
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         app.on_partitions_revoked.connect(self._revoked, weak=False)
         app.task(on_leader=False)(self._commit_for_ever)
+        app.task(on_leader=False)(self._watch_for_ever)
         return app
 
     async def _hand_over(self, message: Any) -> None:
@@ -120,47 +140,77 @@ class PartitionWorker:
 
     async def _assigned(self, app: Any, assigned: Iterable[Any], **_: Any) -> None:
         try:
-            await self._stop_actors()
+            await self._pause_actors()
+            kept, self._kept = self._kept, {}
             context = await self._ready_context()
             generation = app.consumer_generation_id
-            for tp in sorted(assigned):
-                if tp.topic == self._role.topic:
-                    actor = PartitionActor(tp.partition, generation, context)
-                    task = asyncio.create_task(self._guard(actor), name=f"actor-{tp.partition}")
-                    self._actors[tp.partition] = (actor, task)
+            partitions = sorted(tp.partition for tp in assigned if tp.topic == self._role.topic)
+            for partition in partitions:
+                actor = kept.get(partition)
+                if actor is not None and actor.generation + 1 == generation:
+                    actor.renew(generation)  # ours in both generations, and none lies between: nobody else wrote
+                else:
+                    actor = PartitionActor(partition, generation, context)
+                task = asyncio.create_task(self._guard(actor), name=f"actor-{partition}")
+                self._actors[partition] = (actor, task)
+            resumed = [p for p, (actor, _) in self._actors.items() if actor is kept.get(p)]
+            log.info("generation %s: assigned %s, state kept for %s", generation, partitions, resumed)
         except Exception:
             crash("on assignment")
 
     async def _revoked(self, app: Any, revoked: Iterable[Any], **_: Any) -> None:
-        await self._stop_actors()
+        try:
+            await self._pause_actors()
+        except Exception:
+            crash("on revocation")
 
-    async def _stop_actors(self) -> None:
-        """Cancel every actor; what it had not made durable is repeated by the partition's next owner."""
-        tasks = [task for _, task in self._actors.values()]
-        self._actors.clear()
-        for task in tasks:
+    async def _pause_actors(self) -> None:
+        """Stop every actor, at a batch boundary if it gets there soon; then its state can be kept.
+
+        What an actor had not made durable is repeated by the partition's next owner.
+        """
+        actors, self._actors = self._actors, {}
+        for actor, task in actors.values():
+            actor.stop()
+            if actor.position is None:
+                task.cancel()
+        if actors:
+            await asyncio.wait([task for _, task in actors.values()], timeout=PAUSE_SECONDS)
+        for _, task in actors.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(task for _, task in actors.values()), return_exceptions=True)
+        self._kept |= {partition: actor for partition, (actor, _) in actors.items() if actor.resumable}
+
+    async def _before_stop(self) -> None:
+        """A stop in order: batches end, their positions are committed, clients are closed. Not needed for exactness."""
+        await self._pause_actors()
+        positions = {p: actor.position for p, actor in self._kept.items() if actor.position is not None}
+        if positions:
+            try:
+                await asyncio.wait_for(self._commit(positions), STOP_SECONDS)
+            except Exception as error:
+                log.warning("the last positions are not committed: %r", error)
+        if self._context is not None:
+            await asyncio.wait_for(self._close_clients(), STOP_SECONDS)
+
+    async def _close_clients(self) -> None:
+        self._context = None
+        assert self._group is not None
+        await asyncio.gather(self._producer.stop(), self._group.stop(), return_exceptions=True)
 
     async def _ready_context(self) -> ActorContext:
         if self._context is None:
-            bootstrap = self._settings.kafka_bootstrap_servers
-            self._producer = new_producer(bootstrap, f"{self._role.group}-{os.getpid()}", throwaway=self._settings.throwaway)
+            role, settings = self._role, self._settings
+            bootstrap = settings.kafka_bootstrap_servers
+            self._producer = new_producer(bootstrap, f"{role.group}-{os.getpid()}", throwaway=settings.throwaway)
             await self._producer.start()
-            self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-            await self._admin.start()
+            self._group = GroupView(bootstrap, role.group, role.topic)
+            await self._group.start()
             self._context = ActorContext(
-                bootstrap, self._role.topic, self._role.changelog, self._producer, self._role.new_machine,
-                self._committed_offset, self._is_current, FailPoint(self._settings.fail_point),
+                bootstrap, role.topic, role.changelog, self._producer, role.new_machine,
+                self._group.committed, self._is_current, FailPoint(settings.fail_point),
             )  # fmt: skip
         return self._context
-
-    async def _committed_offset(self, partition: int) -> int | None:
-        offsets = await self._admin.list_consumer_group_offsets(self._role.group)
-        found = [
-            held.offset for tp, held in offsets.items() if (tp.topic, tp.partition) == (self._role.topic, partition)
-        ]
-        return found[0] if found and found[0] >= 0 else None
 
     def _is_current(self, partition: int, generation: int) -> bool:
         entry = self._actors.get(partition)
@@ -189,10 +239,34 @@ class PartitionWorker:
         offsets = {faust.types.TP(self._role.topic, p): position for p, position in moved.items()}
         return bool(await self.app.consumer._commit(offsets))
 
+    async def _watch_for_ever(self) -> None:
+        """Tell the actors where the log ends, and end the process when one stands still before it."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            actors = {partition: actor for partition, (actor, _) in self._actors.items()}
+            if self._group is None or not actors:
+                continue
+            try:
+                ends = await asyncio.wait_for(self._group.ends(actors), 5 * WATCH_SECONDS)
+            except (KafkaError, TimeoutError):
+                continue  # no broker, nothing to deliver
+            for partition, end in ends.items():
+                actors[partition].note_end(end)
+            positions = {partition: actor.position for partition, actor in actors.items()}
+            stuck = self._watchdog.observe(positions, ends)
+            if stuck:
+                try:
+                    raise Stuck(f"{self._role.topic}: partitions {stuck} stand still with records waiting")
+                except Stuck:
+                    crash("watchdog")
+
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; exits with 0 when asked to stop, 70 after a crash."""
         worker = faust.Worker(self.app, loglevel="INFO", redirect_stdouts=False)
-        worker.execute_from_commandline()
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as end:
+            sys.exit(EXIT_CRASHED if end.code else 0)
 
 
 def _raw_message(message: Any) -> RawRecord:

@@ -1,0 +1,202 @@
+"""The live stack (`quarterhour up`), spoken to with nothing of ours: confluent-kafka in, ClickHouse's HTTP out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+import psutil
+import pytest
+
+from scripts.stack.home import Home
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+
+pytestmark = pytest.mark.stack
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A running `quarterhour up`."""
+
+    process: subprocess.Popen[bytes]
+    kafka: str
+    clickhouse: str
+    environment: dict[str, str]
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of a query, as curl would get them."""
+        base, database = self.clickhouse.rsplit("/", 1)
+        parameters = urllib.parse.urlencode({"database": database, "default_format": "JSONEachRow"})
+        with urllib.request.urlopen(f"{base}/?{parameters}", data=sql.encode(), timeout=10) as answer:
+            return [json.loads(line) for line in answer.read().splitlines()]
+
+    def publish(self, *values: bytes, key: bytes | None = None, **settings: Any) -> None:
+        """Publish with confluent-kafka's ordinary producer."""
+        producer = confluent_kafka.Producer(
+            {"bootstrap.servers": self.kafka, "message.max.bytes": 8_000_000, **settings}
+        )
+        for value in values:
+            producer.produce("interactions", value=value, key=key)
+        assert producer.flush(30) == 0
+
+    def eventually(self, sql: str, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Rows of the query once the condition holds; fails after a minute."""
+        deadline = time.monotonic() + 60
+        while True:
+            rows = self.query(sql)
+            if condition(rows):
+                return rows
+            assert time.monotonic() < deadline, f"still {rows} for {sql}"
+            time.sleep(0.2)
+
+
+def event(workspace: str, identity: str, time: datetime, **data: Any) -> bytes:
+    """The event of the README."""
+    content = {"workspace": workspace, "app": "helper", "channel": "web", "user": "u1", "direction": "inbound", **data}
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": identity,
+            "source": "/gateways/web-1",
+            "type": "quarterhour.message.v1",
+            "time": time.isoformat(),
+            "data": content,
+        }
+    ).encode()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    try:
+        kafka_artifacts(lambda _: None)
+    except KafkaUnavailable as problem:
+        pytest.skip(str(problem))
+    home = tmp_path_factory.mktemp("live")
+    environment = {**os.environ, "QUARTERHOUR_HOME": str(home), "QUARTERHOUR_SESSION_TIMEOUT_SECONDS": "3"}
+    world = Home(home).world("live")
+    output = home / "up.txt"
+    with output.open("wb") as file:
+        command = [sys.executable, "-m", "scripts.cli", "up"]
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    deadline = time.monotonic() + 120
+    while (record := world.running()) is None:
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.1)
+    yield Live(process, record.addresses["kafka"], record.addresses["clickhouse"], environment)
+    process.kill()
+    process.wait()
+
+
+def test_an_event_published_by_any_kafka_client_is_billed_within_seconds(live: Live) -> None:
+    now = datetime.now(UTC)
+    live.publish(event("acme", "e-1", now), key=b"acme/helper/web/u1")
+    (row,) = live.eventually("SELECT * FROM balances WHERE workspace = 'acme'", lambda rows: len(rows) == 1)
+    assert int(row["free_micros"]) == 500_000_000 - 200_000
+    assert live.query("SELECT kind, billable FROM units WHERE workspace = 'acme' ORDER BY kind") == [
+        {"kind": "conversation", "billable": 1},
+        {"kind": "session", "billable": 1},
+    ]
+
+
+def test_u3_publishers_with_other_partitioners_or_no_key_still_make_one_conversation(live: Live) -> None:
+    now = datetime.now(UTC)
+    events = [event("mixed", f"e-{n}", now + timedelta(seconds=n)) for n in range(40)]
+    for n, partitioner in enumerate(("consistent_random", "murmur2_random", "random", "fnv1a_random")):
+        live.publish(*events[n::4], key=None if n == 2 else b"mixed/helper/web/u1", partitioner=partitioner)
+    live.eventually(
+        "SELECT uniqExact(id) AS n FROM interactions WHERE workspace = 'mixed' AND routed",
+        lambda rows: int(rows[0]["n"]) == 40,
+    )
+    live.eventually("SELECT count() AS n FROM charges WHERE workspace = 'mixed'", lambda rows: int(rows[0]["n"]) == 1)
+    counts = live.query("SELECT kind, count() AS n FROM units WHERE workspace = 'mixed' GROUP BY kind ORDER BY kind")
+    assert [(row["kind"], int(row["n"])) for row in counts] == [("conversation", 1), ("session", 1)]
+
+
+def test_bad_input_is_set_aside_with_its_reason_and_the_pipeline_goes_on(live: Live) -> None:
+    now = datetime.now(UTC)
+    lacking = json.loads(event("bad", "lacks", now))
+    del lacking["data"]["user"]
+    live.publish(
+        b"this is not JSON",
+        json.dumps(lacking).encode(),
+        event("bad", "large", now, padding="x" * 2_000_000),
+        event("bad", "old", datetime(1970, 1, 1, tzinfo=UTC)),
+        event("bad", "ahead", now + timedelta(days=365)),
+        event("bad", "late", now - timedelta(days=2)),
+        event("bad", "good", now),
+    )
+    rejected = live.eventually(
+        "SELECT reason, field, size_bytes FROM rejected ORDER BY reason", lambda rows: len(rows) >= 5
+    )
+    assert [(row["reason"], row["field"]) for row in rejected] == [
+        ("implausible_time", "time"),
+        ("missing_field", "data.user"),
+        ("not_json", ""),
+        ("too_early", "time"),
+        ("too_large", ""),
+    ]
+    assert int(rejected[4]["size_bytes"]) > 2_000_000
+    (late,) = live.eventually("SELECT reason, id FROM late WHERE workspace = 'bad'", lambda rows: len(rows) >= 1)
+    assert late == {"reason": "late", "id": "late"}
+    live.eventually("SELECT count() AS n FROM charges WHERE workspace = 'bad'", lambda rows: int(rows[0]["n"]) == 1)
+    # In the topics too, where they can be re-driven from.
+    assert _values(live, "interactions.late") == 1
+    assert _values(live, "interactions.rejected") == 5
+
+
+def _values(live: Live, topic: str) -> int:
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": live.kafka, "group.id": "test"})
+    partitions = [confluent_kafka.TopicPartition(topic, p) for p in range(4)]
+    ends = [consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions]
+    consumer.close()
+    return sum(ends)
+
+
+def test_l6_reconcile_of_the_running_stack_is_clean(live: Live) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "reconcile"],
+        env=live.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_second_stack_on_the_same_data_is_refused_with_the_addresses_of_the_first(live: Live) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "up"], env=live.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert live.kafka in done.stderr
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_goes_on(live: Live) -> None:
+    """The last test of the module: it stops the stack."""
+    family = [psutil.Process(live.process.pid), *psutil.Process(live.process.pid).children(recursive=True)]
+    assert len(family) > 5
+    os.kill(live.process.pid, signal.SIGINT)
+    assert live.process.wait(60) == 0
+    gone, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+    assert len(gone) == len(family)
+    home = Path(live.environment["QUARTERHOUR_HOME"])
+    assert Home(home).world("live").running() is None
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "units", "--by", "user", "--format", "csv"],
+        env=live.environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "acme,u1,1,1,1" in done.stdout.splitlines()

@@ -1,0 +1,95 @@
+"""`quarterhour run --once`: the main job, from the command line, on the sample and on the real chat logs."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+
+pytestmark = pytest.mark.stack
+DATA = Path(os.environ.get("QUARTERHOUR_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kafka() -> None:
+    try:
+        kafka_artifacts(lambda _: None)
+    except KafkaUnavailable as problem:
+        pytest.skip(str(problem))
+
+
+def quarterhour(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with its data under `home`."""
+    environment = {**os.environ, "QUARTERHOUR_HOME": str(home)}
+    command = [sys.executable, "-m", "scripts.cli", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
+
+
+def run_once(home: Path, *arguments: str) -> dict[str, Any]:
+    """`run --once --json`: its result, which must be good."""
+    done = quarterhour(home, "run", "--once", "--json", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_the_sample_gives_the_reference_counts_and_a_second_run_adds_nothing(tmp_path: Path) -> None:
+    first = run_once(tmp_path)
+    assert (first["events"], first["conversations"], first["sessions"]) == (31_106, 3_722, 5_982)
+    assert (first["late"], first["rejected"], first["reconcile_differences"]) == (0, 0, 0)
+    assert first["charged_usd"] == 744.4
+    assert first["lapsed_usd"] > 0
+    assert first["alerts"] > 0
+    assert run_once(tmp_path) == first
+    assert quarterhour(tmp_path, "reconcile").returncode == 0
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("log", "events", "conversations", "sessions"),
+    [("irc-projects", 12_974, 1_926, 2_595), ("ubuntu-irc", 221_619, 30_822, 40_959)],
+)
+def test_a_real_chat_log_gives_the_reference_counts_per_user_and_per_day(
+    log: str, events: int, conversations: int, sessions: int, tmp_path: Path
+) -> None:
+    file = DATA / f"{log}.csv.gz"
+    if not file.exists():
+        pytest.skip(f"{file} is not there: the real chat logs are not part of this project")
+    result = run_once(tmp_path, "--input", str(file))
+    assert (result["events"], result["conversations"], result["sessions"]) == (events, conversations, sessions)
+    assert result["charged_usd"] == conversations / 5
+    assert (result["reconcile_differences"], result["reference_matched"]) == (0, True)
+    for by in ("user", "day"):
+        expected = gzip.decompress((DATA / f"{log}.expected_by_{by}.csv.gz").read_bytes()).decode()
+        found = quarterhour(tmp_path, "units", "--by", by, "--format", "csv").stdout
+        assert sorted(found.splitlines()[1:]) == sorted(expected.splitlines()[1:])
+        assert found.splitlines()[0] == expected.splitlines()[0]
+
+
+def test_u6_events_that_arrive_after_the_lateness_are_set_aside_and_the_rest_is_billed(tmp_path: Path) -> None:
+    start, hour = 1_704_067_200_000_000, 3_600_000_000
+    rows = [("acme", f"user-{n % 5}", start + n * hour, 10, 0) for n in range(100)]
+    rows += [("acme", "slow", start + hour, 10, 24 * hour), ("acme", "slower", start + hour, 10, 30 * hour)]
+    log = tmp_path / "delayed.csv.gz"
+    with gzip.open(log, "wt", newline="") as file:
+        csv.writer(file).writerows([("workspace", "user", "time_us", "chars", "delay_us"), *rows])
+    result = run_once(tmp_path, "--input", str(log))
+    assert (result["events"], result["conversations"], result["late"]) == (102, 101, 1)
+    assert result["charged_usd"] == 20.2
+
+
+def test_a_log_that_cannot_be_read_is_refused_with_line_and_column(tmp_path: Path) -> None:
+    log = tmp_path / "bad.csv"
+    log.write_text("workspace,user,time_us\nacme,u1,1704067200000000\nacme,u1,yesterday\n")
+    done = quarterhour(tmp_path, "run", "--once", "--input", str(log))
+    assert done.returncode == 1
+    assert "line 3: time_us must be a whole number, found 'yesterday'" in " ".join(done.stderr.split())
