@@ -101,7 +101,8 @@ async def _start_kafka(
         artifacts = kafka_artifacts(announce)
     except KafkaUnavailable as problem:
         announce(f"{problem}; {WARNING}")
-        program = await asyncio.to_thread(throwaway_broker, announce)
+        # Said already, in one line with its cause.
+        program = await asyncio.to_thread(throwaway_broker, lambda line: None if line == WARNING else announce(line))
         port = free_port()
         await supervisor.start([throwaway_process(program, port, KAFKA)])
         address = f"127.0.0.1:{port}"

@@ -165,6 +165,21 @@ def _values(live: Live, topic: str) -> int:
     return sum(ends)
 
 
+def test_replay_publishes_to_the_running_stack_and_a_second_time_nothing(live: Live, tmp_path: Path) -> None:
+    now_us = time.time_ns() // 1000
+    log = tmp_path / "recent.csv"
+    rows = [f"replayed,u{n % 7},{now_us - n * 60_000_000}" for n in range(50)]
+    log.write_text("\n".join(["workspace,user,time_us", *rows]) + "\n")
+    command = [sys.executable, "-m", "scripts.cli", "replay", str(log), "--speed", "3600"]
+    for expected in ("50 events published", "0 events published"):
+        done = subprocess.run(command, env=live.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stderr
+    live.eventually(
+        "SELECT count() AS n FROM charges WHERE workspace = 'replayed'", lambda rows: int(rows[0]["n"]) == 7
+    )
+
+
 def test_l6_reconcile_of_the_running_stack_is_clean(live: Live) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.cli", "reconcile"],
@@ -182,6 +197,22 @@ def test_a_second_stack_on_the_same_data_is_refused_with_the_addresses_of_the_fi
     )
     assert done.returncode == 1
     assert live.kafka in done.stderr
+
+
+def test_a_named_clickhouse_is_looked_into_without_starting_anything(live: Live, tmp_path: Path) -> None:
+    """Nothing is started, and nothing kept, to look into a ClickHouse that is named."""
+    environment = {
+        **live.environment,
+        "QUARTERHOUR_HOME": str(tmp_path),
+        "KAFKA_BOOTSTRAP_SERVERS": live.kafka,
+        "CLICKHOUSE_URL": live.clickhouse,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "units", "--format", "csv"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "acme,u1,1,1,1" in done.stdout.splitlines()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ctrl_c_stops_everything_and_the_next_start_goes_on(live: Live) -> None:

