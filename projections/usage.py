@@ -6,10 +6,10 @@ Money is integer micro-dollars (C7), days are UTC days of a unit's start (U5). R
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
-from pathlib import Path
+from typing import TextIO
 
 from clickhouse_connect.driver.client import Client
 
@@ -124,18 +124,8 @@ def alerts(client: Client) -> list[RaisedAlert]:
     return [RaisedAlert(*row) for row in client.query(read_sql("usage/alerts.sql")).result_rows]
 
 
-def write_units_by_user(path: Path, rows: Iterable[UserUsage]) -> None:
-    """CSV `workspace,user,events,conversations,sessions`."""
-    _write(path, [field.name for field in fields(UserUsage)], map(astuple, rows))
-
-
-def write_units_by_day(path: Path, rows: Iterable[DayUsage]) -> None:
-    """CSV `workspace,day,unit,count`."""
-    _write(path, [field.name for field in fields(DayUsage)], map(astuple, rows))
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def write_csv(file: TextIO, row: type[UserUsage] | type[DayUsage], rows: Sequence[UserUsage | DayUsage]) -> None:
+    """Rows with a header: `workspace,user,events,conversations,sessions` or `workspace,day,unit,count`."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([field.name for field in fields(row)])
+    writer.writerows(map(astuple, rows))

@@ -20,6 +20,7 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import QuarterhourError
 from schemas.settings import Settings
 from scripts import commands
+from scripts.report import table_of
 from scripts.stack.home import WorldInUse
 from scripts.stack.ports import PortInUse
 from scripts.stack.supervisor import ProcessFailed, StopAsked
@@ -51,6 +52,12 @@ InputFile = Annotated[
 ]
 Speed = Annotated[
     float | None, typer.Option(min=0.001, help="event time per wall time, e.g. 3600; default: as fast as possible")
+]
+
+
+WorldName = Annotated[
+    str | None,
+    typer.Option("--world", help="whose data, e.g. `live`; default: the running stack's, else the last used"),
 ]
 
 
@@ -112,6 +119,7 @@ def replay(
 def units(
     by: Annotated[By, typer.Option(help="one row for each user, or for each UTC day")] = By.USER,
     output_format: Annotated[Format, typer.Option("--format", help="csv, or a table to look at")] = Format.TABLE,
+    world: WorldName = None,
 ) -> None:
     """Print the units found, per user or per day, from the running stack or from what was kept last.
 
@@ -120,17 +128,19 @@ def units(
 
     async def show() -> None:
         console = Console(stderr=output_format is Format.CSV)
-        async with commands.kept_clickhouse(Settings(), console) as client:
-            if by is By.USER:
-                usage.write_units_by_user(Path("/dev/stdout"), usage.units_by_user(client))
+        async with commands.kept_clickhouse(Settings(), console, world) as client:
+            row = usage.UserUsage if by is By.USER else usage.DayUsage
+            rows = usage.units_by_user(client) if by is By.USER else usage.units_by_day(client)
+            if output_format is Format.CSV:
+                usage.write_csv(sys.stdout, row, rows)
             else:
-                usage.write_units_by_day(Path("/dev/stdout"), usage.units_by_day(client))
+                console.print(table_of(row, rows))
 
     asyncio.run(show())
 
 
 @app.command()
-def reconcile() -> None:
+def reconcile(world: WorldName = None) -> None:
     """Recount units from raw events in SQL and compare with the ledger; exit 1 on any difference.
 
     Example: quarterhour reconcile
@@ -138,7 +148,7 @@ def reconcile() -> None:
 
     async def show() -> int:
         settings, console = Settings(), Console()
-        async with commands.kept_clickhouse(settings, console) as client:
+        async with commands.kept_clickhouse(settings, console, world) as client:
             catalog = load_catalog(settings.catalog or DEFAULT_CATALOG)
             found = reconciling.reconcile(client, commands.spans_of(settings), catalog)
             console.print(reconciling.format(found))

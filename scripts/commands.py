@@ -98,12 +98,15 @@ async def publish(log: EventLog, settings: Settings, console: Console, speed: fl
 
 
 @asynccontextmanager
-async def kept_clickhouse(settings: Settings, console: Console) -> AsyncIterator[Any]:
-    """A client of the ClickHouse of the settings, of the running stack, or of what was kept last, started for it."""
-    if settings.clickhouse_url:
+async def kept_clickhouse(settings: Settings, console: Console, world_name: str | None = None) -> AsyncIterator[Any]:
+    """A client of the ClickHouse of the settings, of the running stack, or of what was kept last, started for it.
+
+    `world_name` chooses a world instead of the running or newest one.
+    """
+    if settings.clickhouse_url and world_name is None:
         yield connect(settings.clickhouse_url)
         return
-    world = _newest_world(settings)
+    world = _kept_world(settings, world_name)
     record = world.running()
     if record is not None:
         yield connect(record.addresses[CLICKHOUSE])
@@ -134,12 +137,19 @@ def _home(settings: Settings) -> Home:
     return Home(settings.home.expanduser().absolute()) if settings.home else Home.from_environment()
 
 
-def _newest_world(settings: Settings) -> World:
+def _kept_world(settings: Settings, name: str | None) -> World:
+    """The named world, else the one that runs, else the one used last."""
     worlds = [world for world in _home(settings).worlds() if world.clickhouse.exists()]
-    running = [world for world in worlds if world.running() is not None]
     if not worlds:
         raise ConfigurationError("nothing is kept yet: start with `quarterhour run --once` or `quarterhour up`")
-    return (running or sorted(worlds, key=lambda world: world.clickhouse.stat().st_mtime))[-1]
+    if name is not None:
+        for world in worlds:
+            if world.name == name:
+                return world
+        raise ConfigurationError(f"there is no world {name!r}; there are {', '.join(world.name for world in worlds)}")
+    running = [world for world in worlds if world.running() is not None]
+    # Starting and stopping a stack writes into its world's folder.
+    return (running or sorted(worlds, key=lambda world: world.directory.stat().st_mtime))[-1]
 
 
 async def _replay_all(log: EventLog, stack: LocalStack, console: Console, speed: float | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from rich.console import Console
@@ -83,6 +84,16 @@ def show(console: Console, client: Any, findings: Findings) -> None:
         for line in comparison.differences[:SHOWN_ROWS]:
             console.print(f"  {line}", style="red", markup=False)
     console.print("Reconciliation:", reconcile.format(findings.reconciliation))
+
+
+def table_of(row: type[Any], rows: Sequence[Any]) -> Table:
+    """A table of data class rows, a column for each field."""
+    table = Table()
+    for field in fields(row):
+        table.add_column(field.name, justify="right" if field.type == "int" else "left")
+    for each in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in astuple(each)))
+    return table
 
 
 def _counts(console: Console, summary: usage.Summary) -> None:

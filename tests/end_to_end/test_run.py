@@ -56,6 +56,11 @@ def test_the_sample_gives_the_reference_counts_and_a_second_run_adds_nothing(tmp
     assert first["alerts"] > 0
     assert run_once(tmp_path) == first
     assert quarterhour(tmp_path, "reconcile").returncode == 0
+    days = quarterhour(tmp_path, "units", "--by", "day", "--format", "table").stdout
+    assert "2024-06-29" in days
+    wrong = quarterhour(tmp_path, "units", "--world", "nowhere")
+    assert wrong.returncode == 1
+    assert "there are ecom-" in " ".join(wrong.stderr.split())
 
 
 @pytest.mark.data

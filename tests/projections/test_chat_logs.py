@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from projections.reconcile import reconcile, recount
-from projections.usage import units_by_day, units_by_user, write_units_by_day, write_units_by_user
+from projections.usage import DayUsage, UserUsage, units_by_day, units_by_user, write_csv
 
 _AS_UNIT_EVENTS = """
 INSERT INTO unit_events (
@@ -70,8 +70,10 @@ def test_the_recount_reaches_the_reference_counts(
         kinds = client.query("SELECT kind, count() FROM recounted GROUP BY kind", settings=session).result_rows
         client.command(_AS_UNIT_EVENTS, settings=session)
     assert dict(kinds) == {"conversation": conversations, "session": sessions}
-    write_units_by_user(tmp_path / "by_user.csv", units_by_user(client))
-    write_units_by_day(tmp_path / "by_day.csv", units_by_day(client))
+    with (tmp_path / "by_user.csv").open("w", newline="") as file:
+        write_csv(file, UserUsage, units_by_user(client))
+    with (tmp_path / "by_day.csv").open("w", newline="") as file:
+        write_csv(file, DayUsage, units_by_day(client))
     for form in ("by_user", "by_day"):
         expected = gzip.decompress((chat_logs / f"{name}.expected_{form}.csv.gz").read_bytes()).decode()
         assert (tmp_path / f"{form}.csv").read_text() == expected.replace("\r\n", "\n")
