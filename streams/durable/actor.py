@@ -26,7 +26,7 @@ from streams.durable.reader import PartitionReader
 
 log = logging.getLogger("quarterhour.actor")
 
-MAX_BATCH = int(__import__("os").environ.get("MB","2000"))
+MAX_BATCH = 2_000
 MAX_BACKLOG = 20_000
 MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 MAX_DEAF_READS = 20
