@@ -19,11 +19,11 @@ from typing import Any, NoReturn
 import faust
 import faust.streams
 import mode
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from streams.durable.actor import ActorContext, PartitionActor, raw_record
+from streams.durable.actor import MAX_BATCH, ActorContext, PartitionActor, raw_record
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.producer import new_producer
@@ -108,7 +108,7 @@ class PartitionWorker:
             broker_session_timeout=settings.session_timeout_seconds,
             broker_heartbeat_interval=max(settings.session_timeout_seconds / 4, 0.5),
             broker_request_timeout=max(40, settings.session_timeout_seconds + 10),
-            broker_max_poll_records=5000,
+            broker_max_poll_records=MAX_BATCH,  # with the 64 runs that may wait in Faust: what bounds the memory
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=4 * 1024 * 1024,
             producer_acks=-1,
@@ -190,13 +190,12 @@ class PartitionWorker:
                 await asyncio.wait_for(self._commit(positions), STOP_SECONDS)
             except Exception as error:
                 log.warning("the last positions are not committed: %r", error)
-        if self._context is not None:
-            await asyncio.wait_for(self._close_clients(), STOP_SECONDS)
-
-    async def _close_clients(self) -> None:
-        self._context = None
-        assert self._group is not None
-        await asyncio.gather(self._producer.stop(), self._group.stop(), return_exceptions=True)
+        clients = [client for client in (self._producer, self._group) if client is not None]
+        self._producer = self._group = self._context = None
+        try:
+            await asyncio.wait_for(asyncio.gather(*(client.stop() for client in clients)), STOP_SECONDS)
+        except Exception as error:
+            log.warning("clients are left open: %r", error)
 
     async def _ready_context(self) -> ActorContext:
         if self._context is None:
@@ -248,8 +247,8 @@ class PartitionWorker:
                 continue
             try:
                 ends = await asyncio.wait_for(self._group.ends(actors), 5 * WATCH_SECONDS)
-            except (KafkaError, TimeoutError):
-                continue  # no broker, nothing to deliver
+            except (KafkaError, ConsumerStoppedError, TimeoutError):
+                continue  # no broker, nothing to deliver; or we are stopping
             for partition, end in ends.items():
                 actors[partition].note_end(end)
             positions = {partition: actor.position for partition, actor in actors.items()}
