@@ -192,7 +192,7 @@ class Supervisor:
         if self._signals:
             for number in _STOP_SIGNALS:
                 # Under nohup the terminal's end is to be ignored, so it stays so.
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                     asyncio.get_running_loop().add_signal_handler(number, self.request_stop)
         return self
 

@@ -19,7 +19,12 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     programs: list[subprocess.Popen[str]] = []
 
     def starter(kind: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "tests.stack_parts.supervised_program", str(tmp_path), kind]
+        # The tests themselves may run under nohup, which the supervisor would rightly honour.
+        usual = (
+            "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        program = [sys.executable, "-m", "tests.stack_parts.supervised_program", str(tmp_path), kind]
+        command = [sys.executable, "-c", usual, *program]
         root = Path(__file__).parents[2]
         programs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True))
         return programs[-1]
