@@ -7,6 +7,7 @@ A clock tick is an event of the same shape without `data`: it moves the watermar
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from schemas.errors import InvalidRecord, excerpt
 from schemas.instants import micros_of
+from schemas.nesting import MAX_DEPTH, depth_of
 
 MAX_RECORD_BYTES: Final = 64 * 1024
 """Largest accepted value of one record; larger ones are rejected with reason `too_large`."""
@@ -26,6 +28,8 @@ REROUTED_HEADER: Final = "qh-rerouted-from"
 EARLIEST_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Event times before this are implausible (a clock at 1970) and rejected, watermark or not."""
 EARLIEST_MICROS: Final = micros_of(EARLIEST_TIME)
+LATEST_MICROS: Final = micros_of(datetime.max.replace(tzinfo=UTC))
+"""The last instant of the year 9999 UTC; an offset can put a text of that year past it."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$(?!\n)"
@@ -81,8 +85,11 @@ def _rfc3339(value: object) -> datetime:
     offset = timedelta(hours=int(found[9] or 0), minutes=int(found[10] or 0))
     if int(found[9] or 0) > 23 or int(found[10] or 0) > 59:
         raise ValueError("time zone offset out of range")
-    local = datetime(year, month, day, hour, minute, second, tzinfo=UTC) + timedelta(microseconds=micros)
-    return local + offset if found[8] == "-" else local - offset
+    try:
+        local = datetime(year, month, day, hour, minute, second, tzinfo=UTC) + timedelta(microseconds=micros)
+        return local + offset if found[8] == "-" else local - offset
+    except OverflowError:
+        raise ValueError("time lies outside the years 1 to 9999") from None
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NAME_PATTERN)]
@@ -125,6 +132,28 @@ class InteractionEvent(BaseModel):
         if self.data is None and self.type != TICK:
             raise ValueError("data is required")
         return self
+
+    @classmethod
+    def of_record(cls, value: bytes) -> InteractionEvent:
+        """One record's value by the contract, slowly: what `decode` must agree with. Raises ValueError.
+
+        JSON as RFC 8259 has it, in UTF-8, no larger than `MAX_RECORD_BYTES` and no deeper than `MAX_DEPTH`. Of a name
+        given twice the last value counts (`decode` refuses the event if an earlier one has the wrong type).
+        """
+        if len(value) > MAX_RECORD_BYTES or depth_of(value) > MAX_DEPTH:
+            raise ValueError("the record is too large or too deep")
+        found = json.loads(value.decode(), parse_int=_int, parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        return cls.model_validate(found)
+
+
+def _int(text: str) -> int | float:
+    """An integer as large as any field may hold; larger ones are no integer to any field."""
+    return int(text) if len(text) < 20 else float(text)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -209,18 +238,23 @@ def read(value: bytes | None) -> tuple[Event, int]:
     if len(value) > MAX_RECORD_BYTES:
         limit = f"at most {MAX_RECORD_BYTES} bytes a record"
         raise InvalidRecord("too_large", "", f"{len(value)} bytes", limit, "the record is too large")
+    if len(value) > 2 * MAX_DEPTH and depth_of(value) > MAX_DEPTH:
+        raise InvalidRecord("not_json", "", "", f"at most {MAX_DEPTH} levels", "the record is nested too deeply")
     try:
         event = _decode(value)
+        if not value.isascii():
+            value.decode()  # msgspec passes over what it does not keep
     except msgspec.ValidationError as error:
         raise _invalid(value, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(value, error) from None
+        shown = excerpt(value[:200].decode("utf-8", "replace"))
+        raise InvalidRecord("not_json", "", shown, "RFC 8259", f"the record is not JSON: {error}") from None
     try:
         since = event.time - _EPOCH
         time_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     except OverflowError:
         time_us = -1
-    if time_us < EARLIEST_MICROS:
+    if not EARLIEST_MICROS <= time_us <= LATEST_MICROS:
         rule = f"not before {EARLIEST_TIME:%Y-%m-%d} (U6)"
         raise InvalidRecord("implausible_time", "time", event.time.isoformat(), rule, "the event time is implausible")
     # JSON admits control characters as escapes only, and DEL: a record without a backslash or DEL holds none.
@@ -237,11 +271,6 @@ def read(value: bytes | None) -> tuple[Event, int]:
     elif event.type != TICK:
         raise InvalidRecord("missing_field", "data", "", "interaction event schema", "data is required")
     return event, time_us
-
-
-def _not_json(value: bytes, error: Exception) -> InvalidRecord:
-    shown = excerpt(value[:200].decode("utf-8", "replace"))
-    return InvalidRecord("not_json", "", shown, "RFC 8259", f"the record is not JSON: {error}")
 
 
 def _check_name(field: str, name: str) -> None:
@@ -278,7 +307,10 @@ def _invalid(value: bytes, message: str) -> InvalidRecord:
 
 
 def _value_at(value: bytes, path: str) -> object:
-    found: Any = msgspec.json.decode(value)
+    try:
+        found: Any = json.loads(value)
+    except ValueError:  # what msgspec did not get to may be wrong as well
+        return ""
     for part in path.split(".") if path else ():
         found = found.get(part) if isinstance(found, dict) else None
     return found

@@ -6,6 +6,8 @@ key with `partition_of` and re-routes a record that a publisher with another par
 
 from __future__ import annotations
 
+import struct
+
 SEPARATOR = "/"
 
 
@@ -24,12 +26,9 @@ def murmur2(data: bytes) -> int:
     mask = 0xFFFFFFFF
     h = (0x9747B28C ^ length) & mask
     whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little")
+    for k in struct.unpack(f"<{whole // 4}I", data[:whole]):
         k = (k * m) & mask
-        k ^= k >> 24
-        k = (k * m) & mask
-        h = ((h * m) & mask) ^ k
+        h = ((h * m) ^ ((k ^ (k >> 24)) * m)) & mask
     rest = data[whole:]
     if rest:
         h ^= int.from_bytes(rest, "little")

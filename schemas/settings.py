@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         24 * 3600, ge=0, le=90 * 24 * 3600, description="how late an event may arrive and still be metered (U6)"
     )
     session_timeout_seconds: int = Field(8, ge=1, le=300, description="how soon a dead worker's partitions move on")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port on loopback where a worker serves `/metrics`; default: none"
+    )
     kafka_port: int | None = Field(None, ge=1, le=65535, description="port of the local Kafka; default: a free one")
     clickhouse_port: int | None = Field(
         None, ge=1, le=65535, description="port of the local ClickHouse; default: a free one"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,7 @@ async def local_stack(
     Without `workers` only ClickHouse is started, to look at what is kept. Raises WorldInUse, ProcessFailed, StopAsked.
     """
     served = False
+    metrics: dict[str, int] = {}
     async with AsyncExitStack() as held:
         held.enter_context(world.lock())
         supervisor = await held.enter_async_context(Supervisor(world.logs, announce=announce))
@@ -71,8 +72,9 @@ async def local_stack(
         if workers:
             await supervisor.during(_create_topics(settings))
             await supervisor.during(asyncio.to_thread(_create_tables, settings))
-            await supervisor.start(_workers(settings, live))
-        world.publish(_record(settings, supervisor))
+            metrics = {METER: free_port(), ACCOUNTS: free_port()}
+            await supervisor.start(_workers(settings, live, metrics))
+        world.publish(_record(settings, supervisor, metrics))
         served = True
         yield LocalStack(settings, supervisor, world, kept)
     if not served:  # the supervisor has swallowed it
@@ -127,17 +129,21 @@ async def _start_clickhouse(supervisor: Supervisor, data: Path, settings: Settin
     return settings.model_copy(update={"clickhouse_url": f"{url}/{DATABASE}"})
 
 
-def _workers(settings: Settings, live: bool) -> list[ProcessSpec]:
+def _workers(settings: Settings, live: bool, metrics: Mapping[str, int]) -> list[ProcessSpec]:
     modules = {METER: "streams.workers.meter", ACCOUNTS: "streams.workers.accounts", LOADER: "projections.loader"}
     if live:
         modules[CLOCK] = "streams.workers.clock"
-    environment = settings.environment()
-    return [ProcessSpec(name, [sys.executable, "-m", module], environment) for name, module in modules.items()]
+    specs: list[ProcessSpec] = []
+    for name, module in modules.items():
+        own = settings.model_copy(update={"metrics_port": metrics.get(name)})
+        specs.append(ProcessSpec(name, [sys.executable, "-m", module], own.environment()))
+    return specs
 
 
-def _record(settings: Settings, supervisor: Supervisor) -> StackRecord:
+def _record(settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int]) -> StackRecord:
     addresses = {CLICKHOUSE: settings.clickhouse_url}
     if settings.kafka_bootstrap_servers:
         addresses[KAFKA] = settings.kafka_bootstrap_servers
+    addresses |= {f"{name}-metrics": f"http://127.0.0.1:{port}/metrics" for name, port in metrics.items()}
     pids = {state.name: state.pid for state in supervisor.processes() if state.pid is not None}
     return StackRecord.of_this_process(addresses, pids)

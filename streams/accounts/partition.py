@@ -122,6 +122,10 @@ class AccountsPartition:
         self._dirty.clear()
         return sorted(changes, key=lambda change: change[0])
 
+    def outcome_counts(self) -> dict[str, int]:
+        """See `PartitionMachine.outcome_counts`."""
+        return dict(self.counts)
+
     def checkpoint(self) -> bytes:
         """Marks, clocks and counts at the position reached."""
         sources = self.sources

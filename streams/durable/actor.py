@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ from streams.durable.reader import PartitionReader
 
 log = logging.getLogger("quarterhour.actor")
 
-MAX_BATCH = 2_000
+MAX_BATCH = 5_000
 MAX_BACKLOG = 20_000
 MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 MAX_DEAF_READS = 20
@@ -86,6 +86,10 @@ class PartitionActor:
         self._reach = 0  # the log's end, once it is plain that the consumer will not deliver up to it
         self._silence: int | None = None  # the position at which the consumer was first seen silent
         self._deaf_reads = 0
+
+    def outcome_counts(self) -> Mapping[str, int]:
+        """What became of the records up to about the position (law 7); nothing while recovering."""
+        return self._machine.outcome_counts() if self._machine is not None else {}
 
     @property
     def resumable(self) -> bool:

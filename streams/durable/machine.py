@@ -6,11 +6,13 @@ prefix is cut into batches and however often it was restored from its changelog 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
 
 
-class RawRecord(NamedTuple):
+class RawRecord(Struct, frozen=True, gc=False):
     """One input record as the broker has it; `timestamp_ms` is its append time (LogAppendTime) in milliseconds UTC."""
 
     offset: int
@@ -20,7 +22,7 @@ class RawRecord(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-class Output(NamedTuple):
+class Output(Struct, frozen=True, gc=False):
     """One record to produce; its value names its origin (law 2). No value is a tombstone, in a changelog only."""
 
     topic: str
@@ -52,6 +54,9 @@ class PartitionMachine(Protocol):
 
     def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
         """State records changed since the last call, each key once; None when a key is gone."""
+
+    def outcome_counts(self) -> Mapping[str, int]:
+        """How many records of the partition became what, since its first (law 7); they add up to the records read."""
 
     def checkpoint(self) -> bytes:
         """The partition-wide state (watermark, marks, counts) that belongs to the position reached."""

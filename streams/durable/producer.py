@@ -12,6 +12,7 @@ from streams.durable.machine import Output
 
 MAX_BATCH_BYTES = 1024 * 1024
 REQUEST_TIMEOUT_MS = 30_000
+_NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 def new_producer(bootstrap: str, client_id: str, *, throwaway: bool = False) -> Any:
@@ -44,14 +45,11 @@ async def _produce_partition(producer: Any, topic: str, partition: int, outputs:
     futures: list[Any] = []
     batch = producer.create_batch()
     for output in outputs:
-        if _append(batch, output) is None:
+        headers = list(output.headers) if output.headers else _NO_HEADERS
+        if batch.append(timestamp=None, key=output.key, value=output.value, headers=headers) is None:
             futures.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
-            if _append(batch, output) is None:
+            if batch.append(timestamp=None, key=output.key, value=output.value, headers=headers) is None:
                 raise ValueError(f"an output to {topic} of {len(output.value or b'')} bytes fits no batch")
     futures.append(await producer.send_batch(batch, topic, partition=partition))
     await asyncio.gather(*futures)
-
-
-def _append(batch: Any, output: Output) -> Any:
-    return batch.append(timestamp=None, key=output.key, value=output.value, headers=list(output.headers))

@@ -26,6 +26,7 @@ from schemas.settings import Settings
 from streams.durable.actor import MAX_BATCH, ActorContext, PartitionActor, raw_record
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
+from streams.durable.metrics import WorkerMetrics, render
 from streams.durable.producer import new_producer
 from streams.durable.reader import GroupView
 from streams.durable.transport import BatchTransport, StockTransport
@@ -85,6 +86,7 @@ class PartitionWorker:
         self._kept: dict[int, PartitionActor] = {}
         self._committed: dict[int, int] = {}
         self._watchdog = Watchdog()
+        self._ends: dict[int, int] = {}
         self._producer: Any = None
         self._group: GroupView | None = None
         self._context: ActorContext | None = None
@@ -98,7 +100,9 @@ class PartitionWorker:
             broker=[f"kafka://{server.strip()}" for server in servers],
             datadir=str(work_directory / role.group),
             store="memory://",
-            web_enabled=False,
+            web_enabled=settings.metrics_port is not None,
+            web_bind="127.0.0.1",
+            web_port=settings.metrics_port or 6066,
             topic_allow_declare=False,  # topics come from the topic table
             topic_disable_leader=True,
             table_standby_replicas=0,
@@ -121,6 +125,11 @@ class PartitionWorker:
         async def hand_over(stream: Any) -> None:
             async for event in stream.noack().events():
                 await self._hand_over(event.message)
+
+        @app.page("/metrics")  # type: ignore[untyped-decorator]
+        async def metrics(view: Any, request: Any) -> Any:
+            actors = {partition: actor for partition, (actor, _) in self._actors.items()}
+            return view.bytes(render(WorkerMetrics(role.group, actors, self._ends)), content_type="text/plain")
 
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         app.on_partitions_revoked.connect(self._revoked, weak=False)
@@ -155,14 +164,14 @@ class PartitionWorker:
                 self._actors[partition] = (actor, task)
             resumed = [p for p, (actor, _) in self._actors.items() if actor is kept.get(p)]
             log.info("generation %s: assigned %s, state kept for %s", generation, partitions, resumed)
-        except Exception:
-            crash("on assignment")
+        except Exception as error:
+            self._fault("on assignment", error)
 
     async def _revoked(self, app: Any, revoked: Iterable[Any], **_: Any) -> None:
         try:
             await self._pause_actors()
-        except Exception:
-            crash("on revocation")
+        except Exception as error:
+            self._fault("on revocation", error)
 
     async def _pause_actors(self) -> None:
         """Stop every actor, at a batch boundary if it gets there soon; then its state can be kept.
@@ -220,8 +229,15 @@ class PartitionWorker:
             await actor.run()
         except asyncio.CancelledError:
             raise
-        except BaseException:
-            crash(f"{self._role.topic}/{actor.partition}")
+        except BaseException as error:
+            self._fault(f"{self._role.topic}/{actor.partition}", error)
+
+    def _fault(self, where: str, error: BaseException) -> None:
+        """End the process, unless it is ending: then clients are being closed under whoever still uses them."""
+        if self.app.should_stop:
+            log.warning("%s, while stopping: %r", where, error)
+        else:
+            crash(where)
 
     async def _commit_for_ever(self) -> None:
         """Step 4: the committed offset follows the positions, for lag and for a quick start."""
@@ -249,6 +265,7 @@ class PartitionWorker:
                 ends = await asyncio.wait_for(self._group.ends(actors), 5 * WATCH_SECONDS)
             except (KafkaError, ConsumerStoppedError, TimeoutError):
                 continue  # no broker, nothing to deliver; or we are stopping
+            self._ends = ends
             for partition, end in ends.items():
                 actors[partition].note_end(end)
             positions = {partition: actor.position for partition, actor in actors.items()}

@@ -15,26 +15,23 @@ from schemas.topics import INBOX, INTERACTIONS, LATE, REJECTED
 from schemas.units import Origin, Unit, UnitChange, UnitKind, Watermark
 from streams.durable.machine import Output, RawRecord
 from streams.metering.policy import MeterPolicy
-from streams.metering.windows import Window
+from streams.metering.windows import Session, Window
 
 _encode = msgspec.json.Encoder().encode
 LIVE = "live"
 
 
-class KeyNames:
-    """The names a state key stands for, and the inbox partition its workspace has."""
+class AppNames:
+    """What the keys of one app on one channel have in common: their names, and the inbox partition of the workspace."""
 
-    __slots__ = ("app", "channel", "environment", "inbox_key", "inbox_partition", "live", "user", "workspace")
+    __slots__ = ("app", "channel", "environment", "inbox_key", "inbox_partition", "live", "workspace")
 
-    def __init__(
-        self, environment: str, workspace: str, app: str, channel: str, user: str, account_partitions: int
-    ) -> None:
+    def __init__(self, environment: str, workspace: str, app: str, channel: str, account_partitions: int) -> None:
         self.environment = environment
         self.live = environment == LIVE
         self.workspace = workspace
         self.app = app
         self.channel = channel
-        self.user = user
         self.inbox_key = workspace.encode()
         self.inbox_partition = _inbox_partition(workspace, account_partitions)
 
@@ -45,67 +42,76 @@ def _inbox_partition(workspace: str, partitions: int) -> int:
 
 
 class Emitter:
-    """Collects outputs; `begin` says which input they come from, `names` whose windows are being changed."""
+    """Collects outputs. `offset` says which input they come from, `index` counts that input's outputs so far."""
 
     def __init__(self, partition: int, policy: MeterPolicy) -> None:
         self.partition = partition
         self.policy = policy
         self.outputs: list[Output] = []
-        self.names: KeyNames | None = None
+        self._names = AppNames("", "", "", "", 1)
+        self._user = ""
         self.openings = 0
-        self._offset = 0
-        self._index = 0
+        self.offset = 0
+        self.index = 0
 
-    def begin(self, offset: int) -> None:
-        """Outputs from here on derive from the input record at `offset`."""
-        self._offset = offset
-        self._index = 0
-
-    def _origin(self) -> Origin:
-        origin = Origin(INTERACTIONS, self.partition, self._offset, self._index)
-        self._index += 1
-        return origin
+    def about(self, names: AppNames, user: str) -> None:
+        """Whose windows are being changed from here on."""
+        self._names = names
+        self._user = user
+        self.openings = 0
 
     def opened(self, kind: UnitKind, window: Window) -> None:
         """See `windows.Emit`. The id derives from the input that opened the unit."""
-        window.unit_id = f"{kind[0]}{self.partition}-{self._offset}-{self._index}"
+        window.offset = self.offset
+        window.index = self.index
         window.revision = 0
         self.openings += 1
-        self._unit(kind, "opened", window, 1, int(self._billable(kind, window)))
+        billable = self._billable(kind, window)
+        self._unit(kind, "opened", window, billable, 1, int(billable))
 
     def revised(self, kind: UnitKind, window: Window, was_interactive: bool) -> None:
         """See `windows.Emit`."""
-        before = self._live() and was_interactive
-        self._unit(kind, "revised", window, 0, int(self._billable(kind, window)) - int(before))
+        billable = self._billable(kind, window)
+        before = self._names.live and was_interactive
+        self._unit(kind, "revised", window, billable, 0, int(billable) - int(before))
 
     def retracted(self, kind: UnitKind, window: Window, was_interactive: bool) -> None:
         """See `windows.Emit`."""
-        self._unit(kind, "retracted", window, -1, -int(self._live() and was_interactive))
+        self._unit(kind, "retracted", window, False, -1, -int(self._names.live and was_interactive))
 
     def closed(self, kind: UnitKind, window: Window) -> None:
         """See `windows.Emit`."""
-        self._unit(kind, "closed", window, 0, 0)
-
-    def _live(self) -> bool:
-        return self.names is not None and self.names.live
+        self._unit(kind, "closed", window, self._billable(kind, window), 0, 0)
 
     def _billable(self, kind: UnitKind, window: Window) -> bool:
         """U12: live, and the end user spoke; U8 and U9: a live notification or alert is billable by itself."""
-        return self._live() and (window.inbound > 0 or kind in ("notification", "alert"))
+        return self._names.live and (window.inbound > 0 or kind == "notification" or kind == "alert")
 
-    def _unit(self, kind: UnitKind, change: UnitChange, window: Window, delta: int, billable_delta: int) -> None:
-        names = self.names
-        assert names is not None, "a unit belongs to a key"
+    def _unit(
+        self, kind: UnitKind, change: UnitChange, window: Window, billable: bool, delta: int, billable_delta: int
+    ) -> None:
+        names = self._names
         window.revision += 1
-        final = change == "closed"
+        partition = self.partition
+        conversation_id = None
+        if kind == "session":
+            assert isinstance(window, Session)
+            conversation_id = f"c{partition}-{window.conversation_offset}-{window.conversation_index}"
         unit = Unit(
-            self._origin(), window.unit_id, kind, change, window.revision,
-            names.workspace, names.app, names.channel, names.user, names.environment,  # type: ignore[arg-type]
-            window.start, change != "retracted" and self._billable(kind, window), delta, billable_delta,
-            window.conversation_id or None,
-            window.last if final else None, window.inbound if final else None, window.outbound if final else None,
+            Origin(INTERACTIONS, partition, self.offset, self.index),
+            f"{kind[0]}{partition}-{window.offset}-{window.index}", kind, change, window.revision,
+            names.workspace, names.app, names.channel, self._user, names.environment,  # type: ignore[arg-type]
+            window.start, billable, delta, billable_delta, conversation_id,
         )  # fmt: skip
+        if change == "closed":
+            unit = msgspec.structs.replace(unit, last_us=window.last, inbound=window.inbound, outbound=window.outbound)
+        self.index += 1
         self.outputs.append(Output(INBOX, names.inbox_partition, names.inbox_key, _encode(unit)))
+
+    def _origin(self) -> Origin:
+        origin = Origin(INTERACTIONS, self.partition, self.offset, self.index)
+        self.index += 1
+        return origin
 
     def watermark(self, now_us: int, outcomes: dict[str, int]) -> None:
         """Tell every partition of the inbox how far this one has come."""
@@ -118,8 +124,8 @@ class Emitter:
         """Send a record to the partition its key belongs to, bytes unchanged."""
         key = interaction_key(event.workspace, event.app, event.channel, event.user)
         target = partition_of(key, self.policy.interaction_partitions)
-        header = (REROUTED_HEADER, f"{self.partition}:{self._offset}".encode())
-        self._index += 1
+        header = (REROUTED_HEADER, f"{self.partition}:{self.offset}".encode())
+        self.index += 1
         self.outputs.append(Output(INTERACTIONS, target, key.encode(), record.value or b"", (header,)))
 
     def rejected(self, record: RawRecord, error: InvalidRecord, watermark_us: int) -> None:
@@ -149,5 +155,5 @@ class Emitter:
                 aside, time_us=event.time_us, workspace=event.workspace, app=event.app, channel=event.channel,
                 user=event.user, source=event.source, id=event.id,
             )  # fmt: skip
-        key = f"{INTERACTIONS}/{self.partition}/{self._offset}".encode()
+        key = f"{INTERACTIONS}/{self.partition}/{self.offset}".encode()
         self.outputs.append(Output(topic, self.partition, key, _encode(aside)))

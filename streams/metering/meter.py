@@ -7,23 +7,24 @@ record's append time for U6, and the partition's watermark for everything else.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 
 import msgspec
 
 from schemas.errors import InvalidRecord
 from schemas.instants import MICROS_PER_MINUTE, text_of
-from schemas.interactions import ALERT, NOTIFICATION, REROUTED_HEADER, TICK, Interaction, decode
+from schemas.interactions import ALERT, MESSAGE, NOTIFICATION, REROUTED_HEADER, TICK, Data, Event, interaction, read
 from schemas.routing import interaction_key, partition_of
 from streams.durable.machine import Output, RawRecord
-from streams.metering.emitter import Emitter, KeyNames
+from streams.metering.due import DueKeys
+from streams.metering.emitter import Emitter
+from streams.metering.history import ACTIVITY, EVENTS_A_CHUNK, INBOUND, identity_of
+from streams.metering.keys import OpenKey, OpenKeys, deadline_of
 from streams.metering.policy import MeterPolicy
-from streams.metering.windows import KeyWindows, Window
+from streams.metering.windows import Window
 
+_INBOUND_ACTIVITY = INBOUND | ACTIVITY
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
 
 
 class Outcomes(msgspec.Struct):
@@ -51,17 +52,6 @@ class _Checkpoint(msgspec.Struct, array_like=True):
     outcomes: Outcomes
 
 
-class _Open:
-    """A key's names, windows, and whether the changelog still lacks its newest state."""
-
-    __slots__ = ("dirty", "names", "windows")
-
-    def __init__(self, names: KeyNames, windows: KeyWindows) -> None:
-        self.names = names
-        self.windows = windows
-        self.dirty = False
-
-
 class MeterPartition:
     """The `PartitionMachine` of METER. Times are microseconds UTC."""
 
@@ -71,109 +61,180 @@ class MeterPartition:
         self.watermark_us = 0
         self.outcomes = Outcomes()
         self._closed_us = 0
-        self._keys: dict[str, _Open] = {}
-        self._due: list[tuple[int, str]] = []
-        self._dirty: dict[str, None] = {}
+        self._keys = OpenKeys(policy)
+        self._due = DueKeys()
         self._emitter = Emitter(partition, policy)
 
     @property
     def open_keys(self) -> int:
         """How many keys hold state now (law 6)."""
-        return len(self._keys)
+        return len(self._keys.held)
 
     def step(self, records: Sequence[RawRecord]) -> list[Output]:
-        """Fold a contiguous run of records; returns the outputs in order (see `PartitionMachine.step`)."""
-        emitter = self._emitter
+        """Fold a contiguous run of records; returns the outputs in order (see `PartitionMachine.step`).
+
+        The hot path (`python -m scripts.bench.meter`), hence flat: a live message that falls into the newest session of
+        its key and changes nothing but counts is folded here; everything else goes through `_event`.
+        """
+        emitter, keys, held, outcomes = self._emitter, self._keys, self._keys.held, self.outcomes
+        changed = keys.changed
+        gap_us, session_us = self.policy.gap_us, self.policy.session_us
+        future_us, lateness_us = self.policy.future_us, self.policy.lateness_us
+        closes_at_us = self._closes_at_us()
+        joined = 0
         for record in records:
-            emitter.begin(record.offset)
+            emitter.offset = record.offset
+            emitter.index = 0
             try:
-                event = decode(record.value)
-                self._refuse_the_future(event, record)
+                event, time = read(record.value)
+                if time > record.timestamp_ms * 1000 + future_us:
+                    raise self._from_the_future(time, record.timestamp_ms)
             except InvalidRecord as error:
-                self.outcomes.rejected += 1
+                outcomes.rejected += 1
                 emitter.rejected(record, error, self.watermark_us)
                 continue
-            if event.type == TICK:
-                self._tick(event)
+            data = event.data
+            if data is None or event.type == TICK:
+                outcomes.joined += joined
+                joined = 0
+                self._tick(time)
+                closes_at_us = self._closes_at_us()
+                continue
+            key = f"{data.environment}/{data.workspace}/{data.app}/{data.channel}/{data.user}"
+            known = held.get(key)
+            if isinstance(known, bytes):
+                known = keys.unpack(key, known)
+            if (
+                known is None
+                or known.newest is None
+                or not (session := known.newest[1]).start <= time < session.start + session_us
+                or time > (conversation := known.newest[0]).last + gap_us
+                or ((inbound := data.direction == "inbound") and not session.inbound)
+                or time >= closes_at_us
+                or time < self.watermark_us - lateness_us
+                or event.type != MESSAGE
+                or data.actor != "app"
+                or data.environment != "live"
+            ):
+                self._event(record, event, time, key)
+                closes_at_us = self._closes_at_us()
+                continue
+            if time > self.watermark_us:
+                self.watermark_us = time
+            events = known.unpacked
+            if events is None:
+                events = known.events()
+            identity = identity_of(event.source, event.id)
+            if (identity in events or known.sealed is not None) and known.holds(identity):
+                outcomes.repeated += 1
+                continue
+            if inbound:
+                events[identity] = time << 2 | _INBOUND_ACTIVITY
+                session.inbound += 1
+                conversation.inbound += 1
             else:
-                self._event(record, event)
+                events[identity] = time << 2 | ACTIVITY
+                session.outbound += 1
+                conversation.outbound += 1
+            if time > session.last:
+                session.last = time
+                if time > conversation.last:
+                    conversation.last = time
+            if not known.changed:
+                known.changed = True
+                changed[key] = known
+            if len(events) >= EVENTS_A_CHUNK:
+                keys.seal(key, known)
+            joined += 1
+        outcomes.joined += joined
         outputs, emitter.outputs = emitter.outputs, []
         return outputs
 
-    def _refuse_the_future(self, event: Interaction, record: RawRecord) -> None:
+    def _from_the_future(self, time: int, timestamp_ms: int) -> InvalidRecord:
         """U6: an event more than five minutes after its append time must not move the watermark."""
-        limit = record.timestamp_ms * 1000 + self.policy.future_us
-        if event.time_us > limit:
-            detail = f"the event is in the future: it was received at {text_of(record.timestamp_ms * 1000)}"
-            rule = f"at most {self.policy.future_us // 1_000_000} s ahead of the broker's append time (U6)"
-            raise InvalidRecord("too_early", "time", text_of(event.time_us), rule, detail)
+        detail = f"the event is in the future: it was received at {text_of(timestamp_ms * 1000)}"
+        rule = f"at most {self.policy.future_us // 1_000_000} s ahead of the broker's append time (U6)"
+        return InvalidRecord("too_early", "time", text_of(time), rule, detail)
 
-    def _tick(self, event: Interaction) -> None:
+    def _tick(self, time: int) -> None:
         self.outcomes.tick += 1
-        self._advance(event.time_us)
+        self._advance(time)
         self._emitter.watermark(self.watermark_us, msgspec.structs.asdict(self.outcomes))
 
-    def _event(self, record: RawRecord, event: Interaction) -> None:
-        key = f"{event.environment}/{event.workspace}/{event.app}/{event.channel}/{event.user}"
-        known = self._keys.get(key)
-        if known is None and not self._belongs_here(record, event):
+    def _event(self, record: RawRecord, event: Event, time: int, key: str) -> None:
+        """Any event: judge it, fold it in, and book its outcome."""
+        data = event.data
+        assert data is not None, "a tick is no event"
+        known = self._keys.held.get(key)
+        if known is None and not self._belongs_here(record, data):
             self.outcomes.rerouted += 1
-            self._emitter.reroute(record, event)
+            self._emitter.reroute(record, interaction(event, time))
             return
-        if event.time_us < self.watermark_us - self.policy.lateness_us:
+        if time < self.watermark_us - self.policy.lateness_us:
             self.outcomes.late += 1
-            self._emitter.late(record, event, self.watermark_us)
+            self._emitter.late(record, interaction(event, time), self.watermark_us)
             return
-        if event.time_us > self.watermark_us:
-            self._advance(event.time_us)
-            known = self._keys.get(key)
-        if known is None:
-            known = self._keys[key] = _Open(self._names(event), KeyWindows())
-        identity = blake2b(f"{event.source}\x00{event.id}".encode(), digest_size=16).digest()
-        windows = known.windows
-        if identity in windows.seen:
+        self._advance(time)
+        opened = self._open_key(key, data)
+        identity = identity_of(event.source, event.id)
+        if opened.holds(identity):
             self.outcomes.repeated += 1
             return
-        windows.seen[identity] = event.time_us
-        self._mark_dirty(key, known)
-        if windows.queued == 0 or event.time_us < windows.queued:
-            self._queue(event.time_us + 1, key, windows)
-        self._count(event, known)
+        opened.changed = True
+        self._keys.changed[key] = opened
+        self._count(key, opened, event, data, time, identity)
+        deadline = opened.due(self.policy)
+        assert deadline is not None, "the key holds this event"
+        opened.look_again()
+        if opened.deadline == 0 or deadline < opened.deadline:
+            opened.deadline = deadline
+            self._due.add(deadline, key)
 
-    def _belongs_here(self, record: RawRecord, event: Interaction) -> bool:
-        key = interaction_key(event.workspace, event.app, event.channel, event.user)
+    def _belongs_here(self, record: RawRecord, data: Data) -> bool:
+        key = interaction_key(data.workspace, data.app, data.channel, data.user)
         if partition_of(key, self.policy.interaction_partitions) == self.partition:
             return True
         return any(name == REROUTED_HEADER for name, _ in record.headers)
 
-    def _names(self, event: Interaction) -> KeyNames:
-        return KeyNames(
-            event.environment, event.workspace, event.app, event.channel, event.user, self.policy.account_partitions
-        )
+    def _open_key(self, key: str, data: Data) -> OpenKey:
+        known = self._keys.held.get(key)
+        if known is None:
+            return self._keys.new(key, data.environment, data.workspace, data.app, data.channel, data.user)
+        return self._keys.unpack(key, known) if isinstance(known, bytes) else known
 
-    def _count(self, event: Interaction, known: _Open) -> None:
-        """Fold an event that is neither late nor a repeat, and book its outcome."""
-        outcomes, emitter = self.outcomes, self._emitter
-        if event.actor == "human_agent":
+    def _count(self, key: str, known: OpenKey, event: Event, data: Data, time: int, identity: bytes) -> None:
+        """Fold in an event that is neither late nor a repeat."""
+        keys, emitter, kind = self._keys, self._emitter, event.type
+        active = data.actor == "app" and kind != ALERT
+        inbound = data.direction == "inbound" and kind != NOTIFICATION
+        known.events()[identity] = time << 2 | active * ACTIVITY | inbound * INBOUND
+        emitter.about(known.names, known.user)
+        if data.actor == "app" and kind == NOTIFICATION:
+            emitter.opened("notification", Window(time, time, 0, 1))
+        elif data.actor == "app" and kind == ALERT:
+            emitter.opened("alert", Window(time, time, 0, 1))
+        if active:
+            known.windows.add(time, inbound, self.policy, known.activity, emitter)
+        if len(known.events()) >= EVENTS_A_CHUNK:
+            keys.seal(key, known)
+        self._book(data)
+
+    def _book(self, data: Data) -> None:
+        outcomes = self.outcomes
+        if data.actor == "human_agent":
             outcomes.unbilled_human_agent += 1
-            return
-        emitter.names = known.names
-        emitter.openings = 0
-        if event.type == NOTIFICATION:
-            emitter.opened("notification", Window(event.time_us, event.time_us, 0, 1))
-        elif event.type == ALERT:
-            emitter.opened("alert", Window(event.time_us, event.time_us, 0, 1))
-        if event.type != ALERT:
-            inbound = event.direction == "inbound" and event.type != NOTIFICATION
-            known.windows.add(event.time_us, inbound, self.policy, emitter)
-        if event.environment == "developer":
+        elif data.environment == "developer":
             outcomes.unbilled_developer += 1
-        elif event.environment == "test":
+        elif data.environment == "test":
             outcomes.unbilled_test += 1
-        elif emitter.openings:
+        elif self._emitter.openings:
             outcomes.opened += 1
         else:
             outcomes.joined += 1
+
+    def _closes_at_us(self) -> int:
+        """The watermark at which `_advance` has something to close."""
+        return self._closed_us + MICROS_PER_MINUTE + self.policy.lateness_us
 
     def _advance(self, watermark_us: int) -> None:
         """Move the watermark forward, and close what is final, whole minutes at a time."""
@@ -184,71 +245,56 @@ class MeterPartition:
         complete -= complete % MICROS_PER_MINUTE
         if complete > self._closed_us:
             self._closed_us = complete
-            self._close(complete)
+            for key in self._due.take(complete):
+                self._close(key, complete)
 
-    def _close(self, complete: int) -> None:
-        """Close in the order of the keys, which no history of queueing can change (law 2)."""
-        candidates: set[str] = set()
-        while self._due and self._due[0][0] <= complete:
-            candidates.add(heapq.heappop(self._due)[1])
-        for key in sorted(candidates):
-            known = self._keys.get(key)
-            if known is None:
-                continue
-            windows = known.windows
-            deadline = windows.deadline(self.policy)
-            if deadline is not None and deadline <= complete:
-                self._emitter.names = known.names
-                windows.close(complete, self.policy, self._emitter)
-                self._mark_dirty(key, known)
-                deadline = windows.deadline(self.policy)
-            if deadline is None:
-                del self._keys[key]
-            else:
-                self._queue(deadline, key, windows)
-
-    def _queue(self, deadline: int, key: str, windows: KeyWindows) -> None:
-        windows.queued = deadline
-        heapq.heappush(self._due, (deadline, key))
-
-    def _mark_dirty(self, key: str, known: _Open) -> None:
-        if not known.dirty:
-            known.dirty = True
-            self._dirty[key] = None
+    def _close(self, key: str, complete: int) -> None:
+        keys, emitter = self._keys, self._emitter
+        known = keys.held.get(key)
+        if known is None:
+            return
+        if isinstance(known, bytes):
+            deadline: int | None = deadline_of(known)
+            if deadline_of(known) > complete:
+                self._due.add(deadline_of(known), key)
+                return
+            known = keys.unpack(key, known)
+        else:
+            deadline = known.due(self.policy)
+        if deadline is not None and deadline <= complete:
+            emitter.about(known.names, known.user)
+            if known.windows.close(complete, self.policy, emitter):
+                known.forget()
+            keys.forget_sealed(key, known)
+            known.changed = True
+            keys.changed[key] = known
+            deadline = known.due(self.policy)
+        if deadline is None:
+            keys.end(key)
+        else:
+            known.look_again()
+            known.deadline = deadline
+            self._due.add(deadline, key)
 
     def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
-        """See `PartitionMachine.take_changes`. The record key is `environment/workspace/app/channel/user`."""
-        changes: list[tuple[bytes, bytes | None]] = []
-        for key in self._dirty:
-            known = self._keys.get(key)
-            if known is None:
-                changes.append((key.encode(), None))
-            else:
-                known.dirty = False
-                changes.append((key.encode(), _pack(known.windows.packed())))
-        self._dirty.clear()
-        return changes
+        """See `PartitionMachine.take_changes`. See `keys` for what the records are."""
+        return self._keys.take_changes()
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See `PartitionMachine.restore`."""
-        text = key.decode()
-        environment, workspace, app, channel, user = text.split("/", 4)
-        names = KeyNames(environment, workspace, app, channel, user, self.policy.account_partitions)
-        self._keys[text] = _Open(names, KeyWindows.unpacked(_unpack(value)))
+        self._keys.restore(key, value)
 
     def restored(self, checkpoint: bytes | None) -> None:
         """See `PartitionMachine.restored`."""
         if checkpoint is not None:
             held = msgspec.msgpack.decode(checkpoint, type=_Checkpoint)
             self.watermark_us, self._closed_us, self.outcomes = held.watermark_us, held.closed_us, held.outcomes
-        for key, known in list(self._keys.items()):
-            deadline = known.windows.deadline(self.policy)
-            if deadline is None or deadline <= self._closed_us:
-                # Closed before that checkpoint: a paused worker wrote it again after its tombstone was compacted away.
-                del self._keys[key]
-                self._dirty[key] = None
-            else:
-                self._queue(deadline, key, known.windows)
+        for key, deadline in self._keys.restored(self._closed_us):
+            self._due.add(deadline, key)
+
+    def outcome_counts(self) -> dict[str, int]:
+        """See `PartitionMachine.outcome_counts`."""
+        return msgspec.structs.asdict(self.outcomes)
 
     def checkpoint(self) -> bytes:
         """See `PartitionMachine.checkpoint`."""

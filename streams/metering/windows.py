@@ -7,27 +7,30 @@ change any more (law 6). Sessions are cut within their conversation: a gap that 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from schemas.instants import day_of
 from schemas.units import UnitKind
+from streams.metering.history import Activity
 from streams.metering.policy import MeterPolicy
 
 
-class Window:
-    """A session, or what a conversation has in common with one. Instants are microseconds UTC, both ends inclusive."""
+class Window(Struct, array_like=True, gc=False):
+    """A session, or what a conversation has in common with one. Instants are microseconds UTC, both ends inclusive.
 
-    __slots__ = ("conversation_id", "inbound", "last", "outbound", "revision", "start", "unit_id")
+    `offset` and `index` say which output opened the unit: its id derives from them.
+    """
 
-    def __init__(self, start: int, last: int, inbound: int, outbound: int) -> None:
-        self.unit_id = ""
-        self.conversation_id = ""
-        self.revision = 0
-        self.start = start
-        self.last = last
-        self.inbound = inbound
-        self.outbound = outbound
+    start: int
+    last: int
+    inbound: int
+    outbound: int
+    revision: int = 0
+    offset: int = 0
+    index: int = 0
 
     def count(self, time: int, inbound: bool) -> None:
         """Take one more event in; the start is not moved."""
@@ -38,27 +41,27 @@ class Window:
         if time > self.last:
             self.last = time
 
-    def packed(self) -> tuple[Any, ...]:
-        """The window as plain values, for the changelog."""
-        return (
-            self.unit_id, self.conversation_id, self.revision, self.start, self.last, self.inbound, self.outbound
-        )  # fmt: skip
 
-    def unpack(self, packed: Any) -> None:
-        """Take plain values back."""
-        (
-            self.unit_id, self.conversation_id, self.revision, self.start, self.last, self.inbound, self.outbound
-        ) = packed  # fmt: skip
+class Session(Window, array_like=True, gc=False):
+    """A session (U2) and the output that opened the conversation it was last said to belong to (U14)."""
+
+    conversation_offset: int = 0
+    conversation_index: int = 0
+
+    def link(self, conversation: Conversation) -> None:
+        """Belong to a conversation from now on."""
+        self.conversation_offset = conversation.offset
+        self.conversation_index = conversation.index
+
+    def belongs_to(self, conversation: Conversation) -> bool:
+        """Whether it was last said to belong to this conversation."""
+        return self.conversation_index == conversation.index and self.conversation_offset == conversation.offset
 
 
-class Conversation(Window):
+class Conversation(Window, array_like=True, gc=False):
     """A gap conversation (U1) and its open sessions (U2), oldest first."""
 
-    __slots__ = ("sessions",)
-
-    def __init__(self, start: int, last: int, inbound: int, outbound: int) -> None:
-        super().__init__(start, last, inbound, outbound)
-        self.sessions: list[Window] = []
+    sessions: list[Session] = []
 
 
 class Emit(Protocol):
@@ -77,27 +80,28 @@ class Emit(Protocol):
         """Final (U11)."""
 
 
+Remembered = Callable[[], Activity]
+"""A key's activity, looked up only when sessions must be cut anew."""
 CONVERSATION: Final = "conversation"
 SESSION: Final = "session"
 
 
-class KeyWindows:
-    """Everything open of one (workspace, app, channel, end user, environment) (rule U3)."""
+class KeyWindows(Struct, array_like=True, gc=False):
+    """All units open of one (workspace, app, channel, end user, environment) (rule U3); its events are in `history`."""
 
-    __slots__ = ("conversations", "inbounds", "queued", "seen", "times")
+    conversations: list[Conversation] = []
+    floor: int = 0
+    """Events before this are forgotten, identities included."""
+    first_chunk: int = 0
+    next_chunk: int = 0
 
-    def __init__(self) -> None:
-        self.conversations: list[Conversation] = []
-        self.times: list[int] = []  # activity that can still matter, sorted
-        self.inbounds: list[bool] = []  # in step with `times`
-        self.seen: dict[bytes, int] = {}  # identity -> event time (U7)
-        self.queued = 0  # when the machine looks at this key next; not part of the state
+    @property
+    def last(self) -> int:
+        """The last activity of the newest conversation, 0 if none is open."""
+        return self.conversations[-1].last if self.conversations else 0
 
-    def add(self, time: int, inbound: bool, policy: MeterPolicy, emit: Emit) -> None:
-        """Fold one event in. The caller has dropped repeats and late events."""
-        position = bisect_right(self.times, time)
-        self.times.insert(position, time)
-        self.inbounds.insert(position, inbound)
+    def add(self, time: int, inbound: bool, policy: MeterPolicy, activity: Remembered, emit: Emit) -> None:
+        """Fold one activity in, which `activity` knows already. The caller has dropped repeats and late events."""
         gap = policy.gap_us
         touched = [c for c in self.conversations if c.start - gap <= time <= c.last + gap]
         if not touched:
@@ -108,16 +112,17 @@ class KeyWindows:
             self._bridge(conversation, touched[1], time, inbound, emit)
         else:
             self._extend(conversation, time, inbound, emit)
-        self._cut(conversation, time, inbound, policy.session_us, emit)
+        self._cut(conversation, time, inbound, policy.session_us, activity, emit)
 
     def _open(self, time: int, inbound: bool, emit: Emit) -> None:
-        conversation = Conversation(time, time, int(inbound), int(not inbound))
-        session = Window(time, time, int(inbound), int(not inbound))
-        conversation.sessions.append(session)
-        insort(self.conversations, conversation, key=lambda c: c.start)
+        session = Session(time, time, int(inbound), int(not inbound))
+        conversation = Conversation(time, time, int(inbound), int(not inbound), sessions=[session])
         emit.opened(CONVERSATION, conversation)
-        session.conversation_id = conversation.unit_id
+        session.link(conversation)
         emit.opened(SESSION, session)
+        self.conversations.append(conversation)
+        if len(self.conversations) > 1:
+            self.conversations.sort(key=lambda c: c.start)
 
     def _extend(self, conversation: Conversation, time: int, inbound: bool, emit: Emit) -> None:
         was_interactive = conversation.inbound > 0
@@ -141,7 +146,9 @@ class KeyWindows:
         if was_interactive != (left.inbound > 0):
             emit.revised(CONVERSATION, left, was_interactive)
 
-    def _cut(self, conversation: Conversation, time: int, inbound: bool, session_us: int, emit: Emit) -> None:
+    def _cut(
+        self, conversation: Conversation, time: int, inbound: bool, session_us: int, activity: Remembered, emit: Emit
+    ) -> None:
         """Bring the sessions in line with an event added at `time`."""
         sessions = conversation.sessions
         before = len(sessions)
@@ -158,42 +165,48 @@ class KeyWindows:
             if before == len(sessions) or sessions[before].start >= boundary:
                 self._relink(conversation, emit)
                 return
-        self._recut(conversation, before, boundary, session_us, emit)
+        if before == len(sessions) and time == conversation.last:  # the newest event, and no session holds it
+            session = Session(time, time, int(inbound), int(not inbound))
+            session.link(conversation)
+            emit.opened(SESSION, session)
+            sessions.append(session)
+        else:
+            self._recut(conversation, before, boundary, session_us, activity(), emit)
         self._relink(conversation, emit)
 
-    def _recut(self, conversation: Conversation, keep: int, boundary: int, session_us: int, emit: Emit) -> None:
+    def _recut(
+        self, conversation: Conversation, keep: int, boundary: int, session_us: int, activity: Activity, emit: Emit
+    ) -> None:
         """Greedy sessions from the first event at or after `boundary`, until they fall in with the old ones."""
         old = conversation.sessions[keep:]
-        fresh: list[Window] = []
+        fresh: list[Session] = []
         matched = 0
-        position = bisect_left(self.times, boundary)
-        stop = bisect_right(self.times, conversation.last)
-        while position < stop:
-            start = self.times[position]
+        end = conversation.last + 1
+        start = activity.next_at(boundary)
+        while start is not None and start < end:
             while matched < len(old) and old[matched].start < start:
                 matched += 1
             if matched < len(old) and old[matched].start == start:
                 break
-            end = bisect_left(self.times, start + session_us, position, stop)
-            inbound = sum(self.inbounds[position:end])
-            fresh.append(Window(start, self.times[end - 1], inbound, end - position - inbound))
-            position = end
+            last, inbound, outbound = activity.between(start, min(start + session_us, end))
+            fresh.append(Session(start, last, inbound, outbound))
+            start = activity.next_at(start + session_us)
         else:
             matched = len(old)
-        aligned = _align(old[:matched], fresh, conversation.unit_id, emit)
+        aligned = _align(old[:matched], fresh, conversation, emit)
         conversation.sessions[keep:] = aligned + old[matched:]
 
     def _relink(self, conversation: Conversation, emit: Emit) -> None:
         """Sessions name the conversation they belong to now (U14); if any does not, the last one does not."""
-        if conversation.sessions[-1].conversation_id == conversation.unit_id:
+        if conversation.sessions[-1].belongs_to(conversation):
             return
         for session in conversation.sessions:
-            if session.conversation_id != conversation.unit_id:
-                session.conversation_id = conversation.unit_id
+            if not session.belongs_to(conversation):
+                session.link(conversation)
                 emit.revised(SESSION, session, session.inbound > 0)
 
-    def close(self, complete: int, policy: MeterPolicy, emit: Emit) -> None:
-        """Close what no event at or after `complete` can change, and forget what cannot matter any more."""
+    def close(self, complete: int, policy: MeterPolicy, emit: Emit) -> bool:
+        """Close what no event at or after `complete` can change; whether older events may be forgotten for good."""
         staying: list[Conversation] = []
         for conversation in self.conversations:
             sessions = conversation.sessions
@@ -203,40 +216,20 @@ class KeyWindows:
                 emit.closed(CONVERSATION, conversation)
             else:
                 staying.append(conversation)
+        self.floor = complete
+        over = len(staying) < len(self.conversations) or not staying
         self.conversations = staying
-        gone = bisect_left(self.times, complete)
-        del self.times[:gone], self.inbounds[:gone]
-        self.seen = {identity: time for identity, time in self.seen.items() if time >= complete}
+        return over
 
     def deadline(self, policy: MeterPolicy) -> int | None:
-        """The lowest `complete` at which `close` has something to do; None when the key is empty."""
-        if self.conversations:
-            return min(
-                c.sessions[0].start + policy.session_us if c.sessions else c.last + policy.gap_us + 1
-                for c in self.conversations
-            )
-        return max(self.seen.values()) + 1 if self.seen else None
-
-    def packed(self) -> tuple[Any, ...]:
-        """The state as plain values, the same for the same state."""
-        conversations = [(c.packed(), [s.packed() for s in c.sessions]) for c in self.conversations]
-        return (conversations, self.times, self.inbounds, sorted(self.seen.items()))
-
-    @classmethod
-    def unpacked(cls, packed: Any) -> KeyWindows:
-        """The state from its plain values."""
-        self = cls()
-        conversations, self.times, self.inbounds, seen = packed
-        self.seen = dict(seen)
-        for window, sessions in conversations:
-            conversation = Conversation(0, 0, 0, 0)
-            conversation.unpack(window)
-            for values in sessions:
-                session = Window(0, 0, 0, 0)
-                session.unpack(values)
-                conversation.sessions.append(session)
-            self.conversations.append(conversation)
-        return self
+        """The lowest `complete` at which `close` has something to close; None when nothing is open."""
+        lowest: int | None = None
+        for conversation in self.conversations:
+            sessions = conversation.sessions
+            at = sessions[0].start + policy.session_us if sessions else conversation.last + policy.gap_us + 1
+            if lowest is None or at < lowest:
+                lowest = at
+        return lowest
 
 
 def _move_start(kind: UnitKind, window: Window, start: int, was_interactive: bool, emit: Emit) -> None:
@@ -250,11 +243,11 @@ def _move_start(kind: UnitKind, window: Window, start: int, was_interactive: boo
     emit.opened(kind, window)
 
 
-def _align(old: list[Window], fresh: list[Window], conversation_id: str, emit: Emit) -> list[Window]:
+def _align(old: list[Session], fresh: list[Session], conversation: Conversation, emit: Emit) -> list[Session]:
     """Give re-cut sessions the ids of the ones they replace, in order: mild disorder moves units, it makes none."""
-    aligned: list[Window] = []
+    aligned: list[Session] = []
     for index, window in enumerate(fresh):
-        window.conversation_id = conversation_id
+        window.link(conversation)
         if index >= len(old):
             emit.opened(SESSION, window)
             aligned.append(window)
@@ -262,7 +255,7 @@ def _align(old: list[Window], fresh: list[Window], conversation_id: str, emit: E
         kept = old[index]
         was_interactive = kept.inbound > 0
         kept.last, kept.inbound, kept.outbound = window.last, window.inbound, window.outbound
-        kept.conversation_id = conversation_id
+        kept.link(conversation)
         _move_start(SESSION, kept, window.start, was_interactive, emit)
         aligned.append(kept)
     for window in old[len(fresh) :]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.settings import Settings
 from schemas.topics import INTERACTIONS, METER_CHANGELOG
+from streams.durable import collector
 from streams.durable.worker import PartitionWorker, Role
 from streams.metering.meter import MeterPartition
 from streams.metering.policy import MeterPolicy
@@ -28,7 +29,9 @@ def main() -> None:
     """Run one METER worker."""
     settings = Settings()
     with tempfile.TemporaryDirectory(prefix="quarterhour-") as directory:
-        PartitionWorker(meter_role(settings), settings, Path(directory)).run()
+        worker = PartitionWorker(meter_role(settings), settings, Path(directory))
+        collector.calm()
+        worker.run()
 
 
 if __name__ == "__main__":

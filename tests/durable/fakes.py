@@ -158,6 +158,9 @@ class SumMachine:
         self._dirty.clear()
         return changes
 
+    def outcome_counts(self) -> dict[str, int]:
+        return {}
+
     def checkpoint(self) -> bytes:
         """See PartitionMachine."""
         return b"%d" % len(self.seen)

@@ -33,6 +33,7 @@ class Live:
     process: subprocess.Popen[bytes]
     kafka: str
     clickhouse: str
+    metrics: str
     environment: dict[str, str]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
@@ -95,7 +96,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         assert process.poll() is None, output.read_text()
         assert time.monotonic() < deadline, output.read_text()
         time.sleep(0.1)
-    yield Live(process, record.addresses["kafka"], record.addresses["clickhouse"], environment)
+    yield Live(
+        process,
+        record.addresses["kafka"],
+        record.addresses["clickhouse"],
+        record.addresses["meter-metrics"],
+        environment,
+    )
     process.kill()
     process.wait()
 
@@ -163,6 +170,39 @@ def _values(live: Live, topic: str) -> int:
     ends = [consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions]
     consumer.close()
     return sum(ends)
+
+
+def test_law_7_the_metrics_count_every_record_once_and_so_does_clickhouse(live: Live) -> None:
+    names = ("opened", "joined", "repeated", "late", "rejected", "rerouted", "tick")
+
+    def counted() -> tuple[int, dict[str, float]]:
+        read, outcomes = 0, dict.fromkeys(names, 0.0)
+        with urllib.request.urlopen(live.metrics, timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith("quarterhour_position{"):
+                    read += int(float(line.rsplit(" ", 1)[1]))
+                elif line.startswith("quarterhour_outcomes_total{"):
+                    outcome = line.split('outcome="')[1].split('"')[0]
+                    outcomes[outcome] = outcomes.get(outcome, 0) + float(line.rsplit(" ", 1)[1])
+        return read, outcomes
+
+    read, outcomes = counted()
+    while sum(outcomes.values()) != read:  # a batch may be between the counts and the position for a moment
+        time.sleep(0.1)
+        read, outcomes = counted()
+    assert read > 50
+    assert outcomes["opened"] >= 3
+    assert outcomes["rerouted"] > 0
+    # The clock ticks every second, so soon ClickHouse has a watermark that counts all that the metrics counted.
+    expected = {name: count for name, count in outcomes.items() if count and name != "tick"}
+    live.eventually(
+        "SELECT outcome, records FROM outcomes",
+        lambda rows: {name: int(dict(_pairs(rows)).get(name, 0)) for name in expected} == expected,
+    )
+
+
+def _pairs(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(row["outcome"], int(row["records"])) for row in rows]
 
 
 def test_replay_publishes_to_the_running_stack_and_a_second_time_nothing(live: Live, tmp_path: Path) -> None:
