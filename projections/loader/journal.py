@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
+from projections.loader.hold import wait_while_held
 from projections.loader.records import Appends, Slice, TopicPartition
 from schemas.errors import QuarterhourError
 
@@ -62,7 +63,8 @@ class Journal:
         self.epoch = 0
 
     def claim(self) -> None:
-        """Become the loader of this database: whoever was it before stops before its next data."""
+        """Become the loader of this database: whoever was it before stops before its next data. Waits for a rebuild."""
+        wait_while_held(self._client)
         newest = self._client.query("SELECT max(epoch) FROM loaders").first_row[0]
         self.epoch = int(newest) + 1
         self._client.insert("loaders", [[self.epoch, self._owner]], column_names=["epoch", "owner"])
