@@ -51,7 +51,10 @@ class GrantView:
 
 @dataclass(frozen=True, slots=True)
 class AppView:
-    """An app: net live units, billed units, their cost; `inactive` by E4, `paid` if paid credit was used or mapped."""
+    """An app: net live units, billed units, their cost; `inactive` by E4, `paid` if paid credit was used or mapped.
+
+    `last_billed` is None where no unit was billed in the last 30 days.
+    """
 
     paid: bool
     inactive: bool
@@ -171,10 +174,12 @@ def account_view(client: Client, workspace: str, catalog: Catalog | None = None)
         return None
     now, created, records, free, shared, of_apps, due, late, plan_id = heads[0]
     plan = (catalog or load_catalog()).plans[0] if not plan_id else (catalog or load_catalog()).plan(plan_id)
-    since = int((now - timedelta(days=AVERAGE_DAYS)).timestamp()) // 900
-    inactive_before = now - timedelta(days=INACTIVE_DAYS)
+    since = {
+        "average_since": _quarter(now - timedelta(days=AVERAGE_DAYS)),
+        "since": _quarter(now - timedelta(days=INACTIVE_DAYS)),
+    }
     grants = client.query(read_sql("reading/grants.sql"), parameters=named).result_rows
-    apps = client.query(read_sql("reading/apps.sql"), parameters={**named, "since": since}).result_rows
+    apps = client.query(read_sql("reading/apps.sql"), parameters={**named, **since}).result_rows
     alerts = client.query(read_sql("reading/alerts.sql"), parameters=named).result_rows
     recent_units, recent_micros = sum(row[-2] for row in apps), sum(row[-1] for row in apps)
     price = plan.price_micros(plan.billing_unit, micros_of(now))
@@ -185,7 +190,7 @@ def account_view(client: Client, workspace: str, catalog: Catalog | None = None)
         _status(free, credit, (catalog or load_catalog()).alerts.low_balance_micros), plan.title, price,
         max(credit, 0) // price if price else 0, recent_units // AVERAGE_DAYS, burn,
         credit // burn if burn > 0 and credit > 0 else None, tuple(GrantView(*row) for row in grants),
-        tuple(_app(row, inactive_before) for row in apps), tuple(AlertView(*row) for row in alerts), late,
+        tuple(_app(row) for row in apps), tuple(AlertView(*row) for row in alerts), late,
     )  # fmt: skip
 
 
@@ -198,7 +203,11 @@ def _status(free_micros: int, credit_micros: int, low_micros: int) -> str:
     return "low balance" if credit_micros < low_micros else "sufficient funds"
 
 
-def _app(row: tuple[Any, ...], inactive_before: datetime) -> AppView:
+def _quarter(instant: datetime) -> int:
+    """Which quarter of an hour since 1970 an instant lies in."""
+    return int(instant.timestamp()) // 900
+
+
+def _app(row: tuple[Any, ...]) -> AppView:
     last_billed, is_paid = row[8:10]
-    inactive = last_billed is None or last_billed < inactive_before
-    return AppView(bool(is_paid), inactive, *row[:9])
+    return AppView(bool(is_paid), last_billed is None, *row[:9])

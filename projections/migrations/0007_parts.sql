@@ -57,19 +57,21 @@ FROM ledger_parts
 WHERE what IN ('charged', 'returned')
 GROUP BY workspace, quarter, app, channel, unit_kind, account;
 
--- What went into and out of each grant, and each app's debt, by cause. A handful of rows a workspace.
+-- What went into and out of each grant, and each app's debt, by cause and app. A handful of rows a workspace.
 CREATE TABLE account_flows
 (
     workspace LowCardinality(String),
     account   String CODEC(ZSTD(1)),
+    app       LowCardinality(String),
     what      LowCardinality(String),
+    units     SimpleAggregateFunction(sum, Int64),
     micros    SimpleAggregateFunction(sum, Int64)
 )
 ENGINE = AggregatingMergeTree
-ORDER BY (workspace, account, what)
+ORDER BY (workspace, account, app, what)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW account_flows_of_parts TO account_flows AS
-SELECT workspace, account, what, sum(amount_micros) AS micros
+SELECT workspace, account, app, what, sum(toInt64(ledger_parts.units)) AS units, sum(amount_micros) AS micros
 FROM ledger_parts
-GROUP BY workspace, account, what;
+GROUP BY workspace, account, app, what;

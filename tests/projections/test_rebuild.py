@@ -64,7 +64,9 @@ async def test_damaged_live_tables_are_shown_and_mended_when_asked_to(
     tried = await rebuild(url, LogSource(log), swap=Swap.NEVER, policy=SMALL)
     assert (tried.is_same, tried.swapped) == (True, False)
     client.command("DELETE FROM ledger_parts WHERE sequence = 9")
-    client.command(f"INSERT INTO account_flows VALUES ('acme', 'due:bot', 'charged', {PRICE})")
+    client.command(
+        f"INSERT INTO account_flows (workspace, account, what, micros) VALUES ('acme', 'due:bot', 'charged', {PRICE})"
+    )
     first = await rebuild(url, LogSource(log), policy=SMALL)
     assert not first.swapped
     assert {c.table for c in first.comparisons if not c.is_same} == {"ledger_parts", "account_flows"}

@@ -15,16 +15,22 @@ FROM
     GROUP BY app
     UNION ALL
     SELECT
-        q.app, 0, 0, 0, sum(q.units), sum(q.micros), 0, 0, max(q.quarter), toInt64(countIf(g.credit = 'paid')),
-        sumIf(q.units, q.quarter >= {since:Int64}), sumIf(q.micros, q.quarter >= {since:Int64})
-    FROM billed_quarters AS q
-    LEFT JOIN
-    (
-        SELECT concat('grant:', grant_id) AS account, any(grants.credit) AS credit
-        FROM grants WHERE workspace = {workspace:String} GROUP BY account
-    ) AS g ON g.account = q.account
-    WHERE q.workspace = {workspace:String}
-    GROUP BY q.app
+        app, 0, 0, 0, sum(units), -sum(micros), 0, 0, 0,
+        toInt64(countIf(account IN
+            (
+                SELECT concat('grant:', grant_id) FROM grants WHERE workspace = {workspace:String} AND credit = 'paid'
+            ))), 0, 0
+    FROM account_flows
+    WHERE workspace = {workspace:String} AND what IN ('charged', 'returned')
+    GROUP BY app
+    UNION ALL
+    -- The last 30 days only (E4): neighbours in the sort key.
+    SELECT
+        app, 0, 0, 0, 0, 0, 0, 0, maxIf(quarter, units > 0), 0,
+        sumIf(units, quarter >= {average_since:Int64}), sumIf(micros, quarter >= {average_since:Int64})
+    FROM billed_quarters
+    WHERE workspace = {workspace:String} AND quarter >= {since:Int64}
+    GROUP BY app
     UNION ALL
     SELECT g.app, 0, 0, 0, 0, 0, f.micros, 0, 0, 1, 0, 0
     FROM account_flows AS f
