@@ -1,8 +1,8 @@
 """`quarterhour bench reads`: how fast the read side answers, is rebuilt, and shows an event (aims in `AIMS`).
 
 Two parts. Queries: an embedded ClickHouse filled with made-up ledger rows of 161 workspaces over a year, a fifth of
-them of one; account views and 90-day trends over HTTP, every second one of the largest. Pipeline: a local stack with real
-Kafka; a log through METER, ACCOUNTS and LOADER as fast as it goes, a rebuild of all of it, then a second log
+them of one; account views and 90-day trends over HTTP, every second one of the largest. Pipeline: a local stack with
+real Kafka; a log through METER, ACCOUNTS and LOADER as fast as it goes, a rebuild of it all, then a second log
 at half that rate. `--json` prints one object.
 """
 

@@ -20,15 +20,23 @@ START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
-def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ports() -> tuple[int, int]:
+    """Free ports for the embedded ClickHouse's two doors."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> Iterator[str]:
     """The address of an embedded ClickHouse, without a database."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port, readonly_port = ports
     folder = tmp_path_factory.mktemp("clickhouse")
     address = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command(folder / "data", port, fsync=False), stdout=log, stderr=subprocess.STDOUT)
+        arguments = command(folder / "data", port, readonly_port=readonly_port, fsync=False)
+        process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
     try:
         wait_until_ready(address, START_SECONDS)
         yield address

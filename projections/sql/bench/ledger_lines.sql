@@ -3,7 +3,7 @@ INSERT INTO ledger_lines (
     app, channel, unit_id, unit_kind)
 SELECT
     w % 4, number, line, concat('ws-', toString(w)), number + 1, 'charge',
-    fromUnixTimestamp64Micro({first_us:Int64} + intDiv(toInt64(number) * 31536000000000, {entries:Int64}), 'UTC'),
+    fromUnixTimestamp64Micro({first_us:Int64} + toInt64(number) * intDiv(31536000000000, {entries:Int64}), 'UTC'),
     if(line = 0, 'usage:conversation', concat('grant:g-', toString(w), if(number * 2 < {entries:UInt64}, '-free', '-paid'))),
     if(line = 0, 200000, -200000), 200000 * number, concat('app-', toString(number % 7)),
     ['web', 'whatsapp', 'voice'][number % 3 + 1], concat('c0-', toString(number)), 'conversation'
