@@ -59,6 +59,11 @@ def connect(url: str) -> Client:
     return _client(parse_url(url))
 
 
+def beside(url: str, suffix: str) -> str:
+    """The address of another database of the same server: the name of this one with a suffix."""
+    return urlsplit(url)._replace(path=f"/{parse_url(url).database}{suffix}").geturl()
+
+
 def ensure_database(url: str) -> None:
     """Create the address's database (Atomic, so that every kind of view works) if it is not there."""
     address = parse_url(url)

@@ -28,7 +28,8 @@ MOST_LISTED = 1_000
 
 _STEPS = ("judged", "recounted", "prices")
 _CHECKS = (
-    "units", "daily", "charges", "postings", "sequence", "hashes", "balances", "accounts", "aside", "outcomes",
+    "units", "daily", "charges", "postings", "sequence", "hashes", "intact", "balances", "accounts", "parts",
+    "aside", "outcomes",
 )  # fmt: skip
 
 

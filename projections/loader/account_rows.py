@@ -1,4 +1,4 @@
-"""Rows of `account.inbox` (units, watermarks, commands) and of `ledger` (entries, lines, charges, grants)."""
+"""Rows of `account.inbox` (units, watermarks, commands) and of `ledger` (entries, lines, charges, parts, grants)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import msgspec
 
 from projections.loader import tables
 from projections.loader.blocks import Blocks
+from projections.loader.parts import parts_of
 from projections.loader.records import Record
 from schemas.commands import Command, decode_inbox
 from schemas.errors import InvalidRecord, excerpt
-from schemas.ledger import LedgerRecord, decode_ledger
+from schemas.ledger import LedgerRecord, decode_ledger, is_intact
 from schemas.units import Unit, Watermark
 
 Row = tuple[Any, ...]
@@ -32,7 +33,7 @@ def add_inbox(blocks: Blocks, record: Record) -> None:
 
 
 def add_ledger(blocks: Blocks, record: Record) -> None:
-    """One record of `ledger`: its entry, lines, charges and grants."""
+    """One record of `ledger`: its entry, lines, charges, parts and grants."""
     entry = decode_ledger(record.value)
     if blocks.marks.is_repeat(tables.LEDGER_ENTRIES.name, record.partition, entry.origin):
         blocks.count_repeat(record)
@@ -41,6 +42,7 @@ def add_ledger(blocks: Blocks, record: Record) -> None:
     rows = [(tables.LEDGER_ENTRIES, _entry(record, entry))]
     rows += [(tables.LEDGER_LINES, (*place, *line)) for line in _lines(entry)]
     rows += [(tables.LEDGER_CHARGES, (*place, *charge)) for charge in _charges(entry)]
+    rows += [(tables.LEDGER_PARTS, (*place, *part)) for part in parts_of(entry)]
     rows += [(tables.GRANTS, (*place, *grant)) for grant in _grants(entry)]
     blocks.add_all(rows)
 
@@ -51,7 +53,7 @@ def _entry(record: Record, entry: LedgerRecord) -> Row:
         record.partition, record.offset, record.append_ms, entry.workspace, entry.sequence, entry.kind, entry.time_us,
         origin.topic, origin.partition, origin.offset, origin.index, entry.cause, balances.free_micros,
         balances.paid_shared_micros, balances.paid_apps_micros, balances.due_micros, entry.previous_hash, entry.hash,
-        entry.actor or "", entry.note,
+        is_intact(entry), entry.actor or "", entry.note,
     )  # fmt: skip
 
 

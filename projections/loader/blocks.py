@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from projections.loader import tables
 from projections.loader.marks import Marks
-from projections.loader.records import Record, TopicPartition
+from projections.loader.records import Appends, Record, TopicPartition
 from schemas.errors import InvalidRecord, excerpt
 
 _INT64 = 1 << 63
@@ -22,6 +22,7 @@ class Blocks:
         self.interactions: list[tuple[Any, ...]] = []
         self.rows: dict[str, list[tuple[Any, ...]]] = {tables.INTERACTIONS.name: self.interactions}
         self.repeats: Counter[TopicPartition] = Counter()
+        self.appends: dict[TopicPartition, Appends] = {}
 
     def add(self, table: tables.Table, row: tuple[Any, ...]) -> None:
         """One more row; `InvalidRecord` if a number in it is none that ClickHouse can hold."""
@@ -36,6 +37,13 @@ class Blocks:
                     raise InvalidRecord("invalid_field", "", excerpt(value), f"table {table.name}", detail)
         for table, row in rows:
             self.rows.setdefault(table.name, []).append(row)
+
+    def note_appends(self, records: Iterable[Record]) -> None:
+        """Remember when the batch's records were appended."""
+        times: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for record in records:
+            times[record[:2]].append(record.append_ms)
+        self.appends = {TopicPartition(*place): Appends(len(ms), min(ms), max(ms)) for place, ms in times.items()}
 
     def count_repeat(self, record: Record) -> None:
         """The record's origin has been loaded before."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
-from projections.loader.records import Slice, TopicPartition
+from projections.loader.hold import wait_while_held
+from projections.loader.records import Appends, Slice, TopicPartition
 from schemas.errors import QuarterhourError
 
 _NEWEST_BATCH = """
@@ -25,6 +25,9 @@ WHERE (epoch, batch) = (SELECT max((epoch, batch)) FROM load_batches)
 ORDER BY topic, partition
 """
 _BATCH_COLUMNS = ["epoch", "batch", "topic", "partition", "first_offset", "next_offset", "token"]
+_VISIBLE_COLUMNS = [
+    "topic", "partition", "first_offset", "next_offset", "records", "oldest_append", "newest_append",
+]  # fmt: skip
 _POSITION_COLUMNS = ["topic", "partition", "next_offset", "epoch", "batch", "repeats"]
 
 
@@ -60,7 +63,8 @@ class Journal:
         self.epoch = 0
 
     def claim(self) -> None:
-        """Become the loader of this database: whoever was it before stops before its next data."""
+        """Become the loader of this database: whoever was it before stops before its next data. Waits for a rebuild."""
+        wait_while_held(self._client)
         newest = self._client.query("SELECT max(epoch) FROM loaders").first_row[0]
         self.epoch = int(newest) + 1
         self._client.insert("loaders", [[self.epoch, self._owner]], column_names=["epoch", "owner"])
@@ -90,10 +94,23 @@ class Journal:
         self._client.insert("load_batches", rows, column_names=_BATCH_COLUMNS, settings=_REPEATABLE)
         self.check_claim()
 
-    def finish(self, batch: Batch, repeats: Counter[TopicPartition]) -> None:
-        """Make the positions durable, after every table has the batch's rows."""
+    def finish(
+        self, batch: Batch, repeats: Mapping[TopicPartition, int], appends: Mapping[TopicPartition, Appends]
+    ) -> None:
+        """Say since when the batch is visible, and make the positions durable, after every table has its rows."""
+        places = {TopicPartition(s.topic, s.partition): s for s in batch.slices}
+        visible = [[*place, places[place].first, places[place].next, *seen] for place, seen in appends.items()]
+        if visible:
+            self._client.insert("load_visible", visible, column_names=_VISIBLE_COLUMNS, settings=_REPEATABLE)
         rows = [
-            [s.topic, s.partition, s.next, batch.epoch, batch.number, repeats[TopicPartition(s.topic, s.partition)]]
+            [
+                s.topic,
+                s.partition,
+                s.next,
+                batch.epoch,
+                batch.number,
+                repeats.get(TopicPartition(s.topic, s.partition), 0),
+            ]
             for s in batch.slices
         ]
         self._client.insert("load_positions", rows, column_names=_POSITION_COLUMNS, settings=_REPEATABLE)

@@ -35,6 +35,14 @@ class Slice(NamedTuple):
     next: int
 
 
+class Appends(NamedTuple):
+    """How many records of a partition a batch has, and when the oldest and the newest were appended (ms UTC, T6)."""
+
+    records: int
+    oldest_ms: int
+    newest_ms: int
+
+
 class SourceFault(QuarterhourError):
     """The source cannot give what ClickHouse says comes next; the message says which records and why."""
 

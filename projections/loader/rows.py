@@ -6,7 +6,7 @@ after a crash gives the same block. Bad records of internal topics become rows o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,9 +34,10 @@ _decode_alert = msgspec.json.Decoder(Alert).decode
 _KEYS_REMEMBERED = 1 << 17
 
 
-def build_rows(records: Iterable[Record], marks: Marks, interaction_partitions: int) -> Blocks:
+def build_rows(records: Sequence[Record], marks: Marks, interaction_partitions: int) -> Blocks:
     """All rows of these records; repeats by origin are dropped and counted."""
     blocks = Blocks(marks)
+    blocks.note_appends(records)
     for record in records:
         if record.topic == topics.INTERACTIONS:
             _add_interaction(blocks, record, interaction_partitions)

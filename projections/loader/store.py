@@ -55,7 +55,7 @@ class Store:
             rows = blocks.rows.get(table.name)
             if rows:
                 self._persist(table.name, partial(self.insert, batch, table, rows))
-        self._persist("load_positions", partial(self._journal.finish, batch, blocks.repeats))
+        self._persist("load_positions", partial(self._journal.finish, batch, blocks.repeats, blocks.appends))
 
     def insert(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
         """One table's rows of a batch; inserted again they are dropped by their token, or what lacks is added."""

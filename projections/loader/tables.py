@@ -50,7 +50,7 @@ LEDGER_ENTRIES = Table(
     "ledger_entries",
     (
         *_AT, "workspace", "sequence", "kind", "time", *_ORIGIN, "cause", "free_micros", "paid_shared_micros",
-        "paid_apps_micros", "due_micros", "previous_hash", "hash", "actor", "note",
+        "paid_apps_micros", "due_micros", "previous_hash", "hash", "intact", "actor", "note",
     ),
 )  # fmt: skip
 LEDGER_LINES = Table(
@@ -68,6 +68,14 @@ LEDGER_CHARGES = Table(
         "start", "price_micros", "plan",
     ),
     (*_POSITION, "charge_index"),
+)  # fmt: skip
+LEDGER_PARTS = Table(
+    "ledger_parts",
+    (
+        *_POSITION, "part_index", "workspace", "sequence", "time", "what", "account", "amount_micros", "app", "channel",
+        "unit_kind", "unit_id", "start", "units",
+    ),
+    (*_POSITION, "part_index"),
 )  # fmt: skip
 GRANTS = Table(
     "grants",
@@ -90,5 +98,5 @@ LOAD_ERRORS = Table(
 
 TABLES = (
     INTERACTIONS, REJECTED, LATE, UNIT_EVENTS, WATERMARKS, COMMANDS, LEDGER_ENTRIES, LEDGER_LINES, LEDGER_CHARGES,
-    GRANTS, ALERTS, LOAD_ERRORS,
+    LEDGER_PARTS, GRANTS, ALERTS, LOAD_ERRORS,
 )  # fmt: skip

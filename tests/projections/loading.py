@@ -109,5 +109,9 @@ def contents(client: Client) -> dict[str, Any]:
     for view in VIEWS:
         found[view] = sorted(client.query(f"SELECT toString(tuple(*)) FROM {view}").result_rows)
     daily = "SELECT workspace, day, app, channel, environment, kind, sum(units), sum(billable_units) FROM usage_daily"
+    quarters = "SELECT * EXCEPT (units, micros), sum(units), sum(micros) FROM billed_quarters"
+    found["billed_quarters"] = client.query(f"{quarters} GROUP BY ALL ORDER BY ALL").result_rows
+    flows = "SELECT workspace, account, what, sum(micros) FROM account_flows GROUP BY ALL ORDER BY ALL"
+    found["account_flows"] = client.query(flows).result_rows
     found["usage_daily"] = client.query(f"{daily} GROUP BY ALL ORDER BY ALL").result_rows
     return found

@@ -17,7 +17,7 @@ from schemas import topics
 from schemas.alerts import Alert
 from schemas.aside import SetAside
 from schemas.commands import Actor, Command, CreateWorkspace
-from schemas.interactions import NOTIFICATION
+from schemas.interactions import NOTIFICATION, REROUTED_HEADER
 from schemas.ledger import (
     GENESIS_HASH,
     Balances,
@@ -48,26 +48,43 @@ class World:
 
     def __init__(self) -> None:
         self.log = Log()
+        self.workspace = "acme"
         self.user = "ann"
         self.home = home_of(self.user)
         self._outputs = 0
         self._sequence = 0
         self._hash = GENESIS_HASH
         self._accounts: Counter[str] = Counter()
+        self._grants: dict[str, GrantOpened] = {}
 
     def event(self, time_us: int, id: str, append_us: int | None = None, **fields: str) -> int:
+        """Everything lies in one partition; what belongs elsewhere says that it was re-routed there."""
         value = message(time_us, id=id, user=self.user, **fields)
-        return self.log.append(topics.INTERACTIONS, self.home, value, (append_us or time_us) // 1000)
+        home = home_of(self.user, app=fields.get("app", "bot"), channel=fields.get("channel", "web"))
+        headers = () if home == self.home else ((REROUTED_HEADER, b"0:0"),)
+        return self.log.append(topics.INTERACTIONS, self.home, value, (append_us or time_us) // 1000, headers)
 
     def unit(
-        self, offset: int, kind: UnitKind, start_us: int, *, billable: bool, environment: Environment = "live"
+        self,
+        offset: int,
+        kind: UnitKind,
+        start_us: int,
+        *,
+        billable: bool,
+        environment: Environment = "live",
+        part_of: Unit | None = None,
+        app: str = "bot",
+        channel: str = "web",
     ) -> Unit:
         """A unit as opened by the record at `offset`."""
         self._outputs += 1
         origin = Origin(topics.INTERACTIONS, self.home, offset, self._outputs)
         unit_id = f"{kind[0]}{self.home}-{offset}-{self._outputs}"
-        place = ("acme", "bot", "web", self.user, environment)
-        unit = Unit(origin, unit_id, kind, "opened", 1, *place, start_us, billable, 1, int(billable))
+        place = (self.workspace, app, channel, self.user, environment)
+        unit = Unit(
+            origin, unit_id, kind, "opened", 1, *place, start_us, billable, 1, int(billable),
+            part_of.unit_id if part_of else None,
+        )  # fmt: skip
         self.inbox(_encode(unit))
         return unit
 
@@ -88,17 +105,26 @@ class World:
         for account, micros in lines:
             self._accounts[account] += micros
             posted.append(Line(account, micros, self._accounts[account]))
-        balances = Balances(self._accounts[f"grant:{GRANT}"], 0, 0, 0)
+        self._grants.update((f"grant:{grant.grant_id}", grant) for grant in grants)
         origin, cause = Origin(topics.INBOX, 0, self._sequence, 0), f"cause {self._sequence}"
-        bare = LedgerRecord("acme", self._sequence, kind, time_us, origin, cause, tuple(posted), balances, self._hash)
+        chain = (tuple(posted), self._balances(), self._hash)
+        bare = LedgerRecord(self.workspace, self._sequence, kind, time_us, origin, cause, *chain)
         record = seal(msgspec.structs.replace(bare, charges=charges, grants=grants))
         self._hash = record.hash
         self.log.append(topics.LEDGER, 0, encode_ledger(record))
         return record
 
-    def charge(self, unit: Unit) -> LedgerRecord:
-        charge = Charge(unit.unit_id, unit.kind, "bot", "web", unit.start_us, PRICE, "standard")
-        lines = ((f"grant:{GRANT}", -PRICE), (f"usage:{unit.kind}", PRICE))
+    def _balances(self) -> Balances:
+        held = [(grant, self._accounts[account]) for account, grant in self._grants.items()]
+        free = sum(left for grant, left in held if grant.credit == "free")
+        shared = sum(left for grant, left in held if grant.credit == "paid" and grant.app is None)
+        due = -sum(left for account, left in self._accounts.items() if account.startswith("due:"))
+        return Balances(free, shared, sum(left for _, left in held) - free - shared, due)
+
+    def charge(self, unit: Unit, parts: tuple[tuple[str, int], ...] = ((f"grant:{GRANT}", PRICE),)) -> LedgerRecord:
+        """A unit's charge, and which accounts pay which part of it."""
+        charge = Charge(unit.unit_id, unit.kind, unit.app, unit.channel, unit.start_us, PRICE, "standard")
+        lines = ((f"usage:{unit.kind}", PRICE), *((account, -part) for account, part in parts))
         return self.entry("charge", unit.start_us, lines, charges=(charge,))
 
     def aside(self, topic: str, offset: int, reason: str, time_us: int | None) -> None:
@@ -114,7 +140,7 @@ def small_world() -> World:
     creation = Command("cmd-1", "acme", EVE - DAY, Actor("operator", "olga"), CreateWorkspace("wanda"))
     world.inbox(_encode(creation))
     grant = GrantOpened(GRANT, "free", GIVEN, EVE - DAY, EVE + 89 * DAY)
-    world.entry("workspace_created", EVE - DAY, ((f"grant:{GRANT}", GIVEN), ("issued:free", -GIVEN)), grants=(grant,))
+    world.entry("workspace_created", EVE - DAY, (("issued:free", -GIVEN), (f"grant:{GRANT}", GIVEN)), grants=(grant,))
     _turn_of_the_year(world)
     _february(world)
     return world
@@ -123,12 +149,12 @@ def small_world() -> World:
 def _turn_of_the_year(world: World) -> None:
     first = world.event(EVE, "a1")
     conversation = world.unit(first, "conversation", EVE, billable=True)
-    world.unit(first, "session", EVE, billable=True)
+    world.unit(first, "session", EVE, billable=True, part_of=conversation)
     world.charge(conversation)
     world.event(EVE + 10 * MINUTE, "a2", direction="outbound")
     world.event(EVE + 10 * MINUTE, "a2", direction="outbound")  # U7: the same again
     second = world.event(EVE + 20 * MINUTE, "a3")
-    world.unit(second, "session", EVE + 20 * MINUTE, billable=True)
+    world.unit(second, "session", EVE + 20 * MINUTE, billable=True, part_of=conversation)
     began = world.event(EVE + 120 * MINUTE, "b1", direction="outbound")  # U12: nobody answers
     world.unit(began, "conversation", EVE + 120 * MINUTE, billable=False)
     world.unit(began, "session", EVE + 120 * MINUTE, billable=False)
@@ -142,7 +168,7 @@ def _february(world: World) -> None:
     sent = world.event(FEBRUARY, "n1", type=NOTIFICATION, direction="outbound")
     world.unit(sent, "notification", FEBRUARY, billable=True)
     conversation = world.unit(sent, "conversation", FEBRUARY, billable=True)
-    world.unit(sent, "session", FEBRUARY, billable=True)
+    world.unit(sent, "session", FEBRUARY, billable=True, part_of=conversation)
     world.event(FEBRUARY + MINUTE, "e1")
     world.charge(conversation)
     late = world.event(FEBRUARY - 3 * DAY, "l1", append_us=FEBRUARY + 2 * MINUTE)

@@ -23,14 +23,14 @@ from tests.projections.loading import DyingClient, FlakyClient, Killed, TearingC
 from tests.projections.small_world import EVE, small_world
 
 
-@pytest.fixture
-async def undisturbed(clickhouse_server: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def undisturbed(clickhouse_server: str) -> dict[str, Any]:
     """What a database holds after loading the small world without a fault."""
     url = f"{clickhouse_server}/undisturbed"
     ensure_database(url)
     reference = connect(url)
     migrate(reference)
-    await load_all(reference, small_world().log)
+    asyncio.run(load_all(reference, small_world().log))
     held = contents(reference)
     reference.command("DROP DATABASE undisturbed SYNC")
     reference.close()
@@ -46,6 +46,7 @@ async def test_every_record_of_every_topic_is_loaded_and_positions_say_so(client
     assert rows["interactions"] == held[TopicPartition(topics.INTERACTIONS, world.home)] - 1  # one is no event
     assert rows["unit_events"] + rows["watermarks"] + rows["commands"] == held[TopicPartition(topics.INBOX, 0)]
     assert (rows["ledger_entries"], rows["ledger_lines"], rows["ledger_charges"], rows["grants"]) == (3, 6, 2, 1)
+    assert rows["ledger_parts"] == 3
     assert (rows["late"], rows["rejected"], rows["alerts"], rows["load_errors"]) == (1, 2, 1, 0)
 
 

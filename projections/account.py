@@ -1,0 +1,213 @@
+"""The account view (T5): what the Plan & Usage page shows of a workspace, and the list of all.
+
+Money is integer micro-dollars (C7). "Now" is the data's clock, the newest event time METER has told of, so that a
+replayed log looks as it did then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from projections.sql import read_sql
+from schemas.catalog import Catalog, load_catalog
+from schemas.instants import micros_of
+
+AVERAGE_DAYS = 7
+INACTIVE_DAYS = 30
+"""E4: an app without a billed unit for so long is inactive."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceLine:
+    """One workspace in the list of all."""
+
+    workspace: str
+    free_micros: int
+    paid_shared_micros: int
+    paid_apps_micros: int
+    due_micros: int
+    charged_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    """A grant: given, used (net of what came back), lapsed, remaining; `app` is empty for shared credit."""
+
+    grant_id: str
+    credit: str
+    app: str
+    granted: datetime
+    expires: datetime | None
+    given_micros: int
+    used_micros: int
+    lapsed_micros: int
+    moved_micros: int
+    remaining_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """An app: net live units, billed units, their cost; `inactive` by E4, `paid` if paid credit was used or mapped.
+
+    `last_billed` is None where no unit was billed in the last 30 days.
+    """
+
+    paid: bool
+    inactive: bool
+    app: str
+    conversations: int
+    sessions: int
+    notifications: int
+    billed_units: int
+    charged_micros: int
+    credit_micros: int
+    due_micros: int
+    last_billed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """An alert as the owner was told (A1)."""
+
+    alert_id: str
+    kind: str
+    time: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """Everything about one workspace. `status` is C11's; `days_left` None while nothing is used or nothing is left.
+
+    `average_daily_units` and `burn_micros_per_day` are of the 7 days up to `now`, rounded down.
+    """
+
+    workspace: str
+    now: datetime
+    created: datetime
+    ledger_records: int
+    free_micros: int
+    paid_shared_micros: int
+    paid_apps_micros: int
+    due_micros: int
+    status: str
+    plan: str
+    price_micros: int
+    allowed_requests: int
+    average_daily_units: int
+    burn_micros_per_day: int
+    days_left: int | None
+    grants: tuple[GrantView, ...]
+    apps: tuple[AppView, ...]
+    alerts: tuple[AlertView, ...]
+    late_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One ledger record as a line of the statement: what it changed, and the balances after it."""
+
+    sequence: int
+    time: datetime
+    kind: str
+    cause: str
+    note: str
+    usage_micros: int
+    credit_micros: int
+    free_micros: int
+    paid_shared_micros: int
+    paid_apps_micros: int
+    due_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How fresh the tables are (T6): the newest append that can be seen, and append to visible in ms by topic."""
+
+    topics: tuple[TopicFreshness, ...]
+    data_up_to: datetime | None
+    clock: datetime | None
+    rejected_events: int
+    late_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFreshness:
+    """One topic over the last hour of loading."""
+
+    topic: str
+    records: int
+    p50_ms: int
+    p99_ms: int
+
+
+def workspaces(client: Client) -> list[WorkspaceLine]:
+    """All workspaces, those that owe first, then by name."""
+    return [WorkspaceLine(*row) for row in client.query(read_sql("reading/workspaces.sql")).result_rows]
+
+
+def freshness(client: Client) -> Freshness:
+    """How fresh what is read now is."""
+    row = client.query(read_sql("reading/clock.sql")).first_row
+    topics = "SELECT topic, records, p50_ms, p99_ms FROM freshness ORDER BY topic"
+    return Freshness(tuple(TopicFreshness(*found) for found in client.query(topics).result_rows), *row)
+
+
+def ledger(client: Client, workspace: str, before: int | None = None, limit: int = 25) -> list[LedgerEntry]:
+    """The newest ledger records, newest first; `before` a sequence number, to go on."""
+    highest = (1 << 63) - 1 if before is None else before
+    parameters = {"workspace": workspace, "before": highest, "limit": limit}
+    return [
+        LedgerEntry(*row) for row in client.query(read_sql("reading/ledger.sql"), parameters=parameters).result_rows
+    ]
+
+
+def account_view(client: Client, workspace: str, catalog: Catalog | None = None) -> AccountView | None:
+    """The account of a workspace; None if the ledger knows none of that name."""
+    named = {"workspace": workspace}
+    heads = client.query(read_sql("reading/account.sql"), parameters=named).result_rows
+    if not heads:
+        return None
+    now, created, records, free, shared, of_apps, due, late, plan_id = heads[0]
+    plan = (catalog or load_catalog()).plans[0] if not plan_id else (catalog or load_catalog()).plan(plan_id)
+    since = {
+        "average_since": _quarter(now - timedelta(days=AVERAGE_DAYS)),
+        "since": _quarter(now - timedelta(days=INACTIVE_DAYS)),
+    }
+    grants = client.query(read_sql("reading/grants.sql"), parameters=named).result_rows
+    apps = client.query(read_sql("reading/apps.sql"), parameters={**named, **since}).result_rows
+    alerts = client.query(read_sql("reading/alerts.sql"), parameters=named).result_rows
+    recent_units, recent_micros = sum(row[-2] for row in apps), sum(row[-1] for row in apps)
+    price = plan.price_micros(plan.billing_unit, micros_of(now))
+    credit = free + shared + of_apps
+    burn = recent_micros // AVERAGE_DAYS
+    return AccountView(
+        workspace, now, created, records, free, shared, of_apps, due,
+        _status(free, credit, (catalog or load_catalog()).alerts.low_balance_micros), plan.title, price,
+        max(credit, 0) // price if price else 0, recent_units // AVERAGE_DAYS, burn,
+        credit // burn if burn > 0 and credit > 0 else None, tuple(GrantView(*row) for row in grants),
+        tuple(_app(row) for row in apps), tuple(AlertView(*row) for row in alerts), late,
+    )  # fmt: skip
+
+
+def _status(free_micros: int, credit_micros: int, low_micros: int) -> str:
+    """C11."""
+    if credit_micros <= 0:
+        return "inactive"
+    if free_micros > 0:
+        return "using free credits"
+    return "low balance" if credit_micros < low_micros else "sufficient funds"
+
+
+def _quarter(instant: datetime) -> int:
+    """Which quarter of an hour since 1970 an instant lies in."""
+    return int(instant.timestamp()) // 900
+
+
+def _app(row: tuple[Any, ...]) -> AppView:
+    last_billed, is_paid = row[8:10]
+    return AppView(bool(is_paid), last_billed is None, *row[:9])

@@ -1,0 +1,40 @@
+-- Every arrival of an id, and what became of it (law 7).
+WITH
+    arrivals AS
+    (
+        SELECT *
+        FROM interactions
+        WHERE workspace = {workspace:String} AND interactions.id = {id:String} AND {source:String} IN ('', interactions.source)
+    ),
+    aside AS
+    (
+        SELECT origin_partition, origin_offset, 'late' AS verdict, detail FROM late
+        WHERE origin_topic = 'interactions'
+            AND (origin_partition, origin_offset) IN (SELECT kafka_partition, kafka_offset FROM arrivals)
+        UNION ALL
+        SELECT origin_partition, origin_offset, 'rejected', concat(detail, ' (', rule, ')') FROM rejected
+        WHERE origin_topic = 'interactions'
+            AND (origin_partition, origin_offset) IN (SELECT kafka_partition, kafka_offset FROM arrivals)
+    )
+SELECT
+    a.kafka_partition, a.kafka_offset, a.kafka_append, a.source, a.id, a.type, a.time, a.workspace, a.app, a.channel,
+    a.user, a.direction, a.actor, a.environment,
+    multiIf(
+        s.verdict != '', s.verdict,
+        NOT a.routed, 'rerouted',
+        a.kafka_offset > f.first_offset, 'repeated',
+        a.actor = 'human_agent', 'human_agent',
+        'metered'
+    ) AS outcome,
+    multiIf(outcome = 'repeated', concat('offset ', toString(f.first_offset)), s.detail) AS why
+FROM arrivals AS a
+LEFT JOIN aside AS s ON s.origin_partition = a.kafka_partition AND s.origin_offset = a.kafka_offset
+LEFT JOIN
+(
+    SELECT source, app, channel, user, environment, min(kafka_offset) AS first_offset
+    FROM arrivals
+    WHERE routed AND (kafka_partition, kafka_offset) NOT IN (SELECT origin_partition, origin_offset FROM aside)
+    GROUP BY source, app, channel, user, environment
+) AS f ON f.source = a.source AND f.app = a.app AND f.channel = a.channel AND f.user = a.user
+    AND f.environment = a.environment
+ORDER BY a.kafka_append, a.kafka_partition, a.kafka_offset

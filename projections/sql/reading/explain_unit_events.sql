@@ -1,0 +1,40 @@
+-- The events a unit was counted from: of its key, from its start to where the next unit of its kind starts, each once
+-- (U7), without what was set aside (U6) and what human agents did (U12). A notification or alert is its own event (U8, U9).
+WITH
+    fromUnixTimestamp64Micro({start_us:Int64}, 'UTC') AS begin,
+    (
+        SELECT min(next_start)
+        FROM
+        (
+            SELECT argMax(start, revision) AS next_start, argMax(change, revision) AS newest
+            FROM unit_events
+            WHERE workspace = {workspace:String} AND app = {app:String} AND channel = {channel:String}
+                AND user = {user:String} AND environment = {environment:String} AND kind = {kind:String}
+            GROUP BY unit_id
+            HAVING newest != 'retracted' AND next_start > begin
+        )
+    ) AS next_begin
+SELECT
+    any(kafka_partition), min(kafka_offset) AS place, argMin(kafka_append, kafka_offset), source, id,
+    argMin(interactions.type, kafka_offset) AS first_type, argMin(interactions.time, kafka_offset) AS first_time,
+    any(workspace), any(app), any(channel), any(user), argMin(direction, kafka_offset),
+    argMin(interactions.actor, kafka_offset) AS first_actor, any(environment)
+FROM interactions
+WHERE workspace = {workspace:String} AND app = {app:String} AND channel = {channel:String} AND user = {user:String}
+    AND environment = {environment:String} AND routed AND interactions.time >= begin
+    AND (next_begin <= begin OR interactions.time < next_begin OR {kind:String} IN ('notification', 'alert'))
+    AND if(
+        {kind:String} IN ('notification', 'alert'),
+        interactions.type = concat('quarterhour.', {kind:String}, '.v1') AND interactions.time = begin,
+        interactions.type != 'quarterhour.alert.v1'
+    )
+    AND (kafka_partition, kafka_offset) NOT IN
+    (
+        SELECT origin_partition, origin_offset FROM late WHERE origin_topic = 'interactions'
+        UNION ALL
+        SELECT origin_partition, origin_offset FROM rejected WHERE origin_topic = 'interactions'
+    )
+GROUP BY source, id
+HAVING first_actor != 'human_agent'
+ORDER BY first_time, place
+LIMIT 10000

@@ -1,0 +1,68 @@
+"""Page and API as one ASGI application, for loopback: foreign host names are refused, nothing foreign is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from projections.web.api import routes
+from projections.web.database import Database
+from projections.web.pages import Pages
+from schemas.catalog import Catalog
+
+_STATIC = Path(__file__).with_name("static")
+# A name that someone else's page resolves to 127.0.0.1 is not ours: without sign-in it must not read us.
+_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+_HEADERS = (
+    (b"content-security-policy", b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+     b"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)  # fmt: skip
+
+
+def application(database: Database, catalog: Catalog) -> Starlette:
+    """The application; `/ping` answers without asking ClickHouse."""
+    pages = Pages(database, catalog)
+
+    def ping(_: Request) -> Response:
+        return PlainTextResponse("Ok.\n")
+
+    def not_found(request: Request, _: Exception) -> Response:
+        return pages.render_error(404, "Nothing here", f"There is no page {request.url.path}.")
+
+    def failed(_: Request, __: Exception) -> Response:
+        return pages.render_error(500, "Something went wrong", "The log of this page's process says what.")
+
+    return Starlette(
+        routes=[
+            Route("/ping", ping), *routes(database, catalog), *pages.routes(),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ],
+        middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
+        exception_handlers={404: not_found, 500: failed},
+    )  # fmt: skip
+
+
+class _Headers:
+    """Adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *_HEADERS]}
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

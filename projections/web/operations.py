@@ -1,0 +1,144 @@
+"""The query API as data: each operation's path, words, parameters and answer. Routes and the OpenAPI document are both
+made from this list, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from projections import account, explain
+from projections.balance import BalanceAsOf, balance_as_of
+from projections.trends import TrendPoint, trend
+from projections.web.asked import balance_asked, ledger_asked, sequence_of, trend_asked
+from schemas.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, taken apart: a client, the catalog, path and query parameters, and the time."""
+
+    client: Client
+    catalog: Catalog
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter for the document."""
+
+    name: str
+    words: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A GET: `answer` is the type of the JSON, `run` gives it, or None for 404; `csv`: also as a table."""
+
+    path: str
+    name: str
+    words: str
+    answer: Any
+    run: Callable[[Call], Any]
+    parameters: tuple[Parameter, ...] = ()
+    csv: bool = False
+
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_DAY: Mapping[str, Any] = {"type": "string", "format": "date"}
+_FORMAT = Parameter("format", "`csv` for a table; JSON else", {"type": "string", "enum": ["json", "csv"]})
+_TREND = (
+    Parameter("grain", "length of the periods", {"type": "string", "enum": ["day", "week", "month"], "default": "day"}),
+    Parameter("first", "first day of a custom range: at most 90 days by day (T2), 365 by week or month (T3, T4)", _DAY),
+    Parameter("last", "last day of a custom range, included", _DAY),
+    Parameter("months", "whole months before this one (T3), by month only", {"type": "integer", "enum": [1, 2, 3]}),
+    Parameter("zone", "IANA name of the reader's time zone", {"type": "string", "default": "UTC"}),
+    Parameter("by", "split by `app`, `unit`, `channel`: a list with commas (T1)", _TEXT),
+    Parameter("app", "this app only", _TEXT),
+    Parameter("unit", "this kind of unit only", _TEXT),
+    Parameter("channel", "this channel only", _TEXT),
+    _FORMAT,
+)
+
+
+def _account(call: Call) -> Any:
+    return account.account_view(call.client, call.path["workspace"], call.catalog)
+
+
+def _trend(call: Call) -> Any:
+    asked = trend_asked(call.query, call.now)
+    return trend(call.client, call.path["workspace"], asked.days, asked.grain, asked.by, asked.only)
+
+
+def _balance(call: Call) -> Any:
+    return balance_as_of(call.client, call.path["workspace"], *balance_asked(call.query, call.now))
+
+
+def _ledger(call: Call) -> Any:
+    return account.ledger(call.client, call.path["workspace"], *ledger_asked(call.query))
+
+
+def _entry(call: Call) -> Any:
+    return explain.explain_entry(call.client, call.path["workspace"], sequence_of(call.path["sequence"]))
+
+
+def _unit(call: Call) -> Any:
+    return explain.explain_unit(call.client, call.path["unit_id"], call.path["workspace"])
+
+
+def _event(call: Call) -> Any:
+    query = call.query
+    return explain.explain_event(call.client, query.get("id", ""), call.path["workspace"], query.get("source", ""))
+
+
+_ONE = "/api/workspaces/{workspace}"
+OPERATIONS = (
+    Operation(
+        "/api/workspaces", "workspaces", "All workspaces with balances and what they owe",
+        list[account.WorkspaceLine], lambda call: account.workspaces(call.client), (_FORMAT,), csv=True,
+    ),
+    Operation(_ONE, "account", "The account view (T5)", account.AccountView, _account),
+    Operation(
+        f"{_ONE}/trend", "trend", "Billed units by period, paid from free or paid credit (T1-T4)", list[TrendPoint],
+        _trend, _TREND, csv=True,
+    ),
+    Operation(
+        f"{_ONE}/balance", "balance", "The balance as of any instant (L4)", BalanceAsOf, _balance,
+        (
+            Parameter("at", "RFC 3339 with an offset; default now", {"type": "string", "format": "date-time"}),
+            Parameter("basis", "what counts by then: effects, or ledger records", {"enum": ["effect", "record"]}),
+        ),
+    ),
+    Operation(
+        f"{_ONE}/ledger", "ledger", "Ledger records, newest first", list[account.LedgerEntry], _ledger,
+        (
+            Parameter("before", "only records below this number", {"type": "integer"}),
+            Parameter("limit", "how many", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 25}),
+            _FORMAT,
+        ), csv=True,
+    ),
+    Operation(
+        f"{_ONE}/ledger/{{sequence}}", "explain_entry", "From a ledger record to its events (L7)",
+        explain.EntryExplained, _entry,
+    ),
+    Operation(
+        f"{_ONE}/units/{{unit_id}}", "explain_unit", "From a unit to its events and charges (L7)",
+        explain.UnitExplained, _unit,
+    ),
+    Operation(
+        f"{_ONE}/events", "explain_event", "From an event to its charge, or to why there is none (L7)",
+        list[explain.EventExplained], _event,
+        (Parameter("id", "the event's id", _TEXT), Parameter("source", "its source; empty for any", _TEXT)),
+    ),
+    Operation(
+        "/api/freshness", "freshness", "How fresh the figures are (T6)", account.Freshness,
+        lambda call: account.freshness(call.client),
+    ),
+)  # fmt: skip

@@ -1,0 +1,31 @@
+// Every few seconds the page asks for itself again and puts the new figures in place, without moving the reader.
+"use strict";
+(() => {
+  const every = 5000;
+  const state = document.getElementById("live");
+  const busy = () => {
+    const active = document.activeElement;
+    return document.hidden || (active && active.closest("form")) || String(document.getSelection()) !== "";
+  };
+  const refresh = async () => {
+    if (busy()) return;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const here = document.getElementById("figures");
+      const there = page.getElementById("figures");
+      if (!here || !there || busy()) return;
+      if (here.innerHTML !== there.innerHTML) {
+        const open = [...here.querySelectorAll("details")].map((detail) => detail.open);
+        const focused = document.activeElement && document.activeElement.getAttribute("href");
+        here.innerHTML = there.innerHTML;
+        here.querySelectorAll("details").forEach((detail, index) => { detail.open = open[index] ?? detail.open; });
+        if (focused) here.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+      }
+      if (state) state.textContent = "";
+    } catch {
+      if (state) state.textContent = "No answer from the server: these figures may be old.";
+    }
+  };
+  setInterval(refresh, every);
+})();

@@ -1,0 +1,43 @@
+"""A rebuild through real Kafka while the stack runs: the same totals, and loading goes on (L5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from projections.loader.kafka import KafkaSource
+from projections.loader.rows import LOADED_TOPICS
+from projections.rebuild import rebuild
+from scripts.replay.publisher import replay
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from tests.end_to_end.logs import months_of_talk
+from tests.end_to_end.pipeline import log_of, pipeline
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kafka() -> None:
+    try:
+        kafka_artifacts(lambda _: None)
+    except KafkaUnavailable as problem:
+        pytest.skip(str(problem))
+
+
+async def test_l5_rebuilt_under_a_running_loader_the_totals_are_the_same(tmp_path: Path) -> None:
+    messages = months_of_talk(20260101, conversations=300)
+    half = len(messages) // 2
+    async with pipeline(tmp_path) as running:
+        await replay(log_of(messages[:half], "first"), running.settings, None)
+        await running.drained()
+        before = running.totals()
+        async with KafkaSource(running.settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+            done = await rebuild(running.settings.clickhouse_url, source)
+        assert [str(c) for c in done.comparisons if not c.is_same] == []
+        assert done.swapped
+        assert running.totals() == before
+        await replay(log_of(messages[half:], "second"), running.settings, None)
+        await running.drained()
+        assert running.differences() == {}
+        assert running.query("SELECT count() FROM interactions")[0][0] > len(messages)

@@ -1,0 +1,114 @@
+"""The read side is rebuilt beside the live tables, compared, and swapped in (L5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from projections.connect import beside, connect
+from projections.loader.hold import Hold
+from projections.loader.journal import LoaderFault
+from projections.loader.loading import Loader, LoadPolicy
+from projections.rebuild import SUFFIX, Progress, Swap, rebuild
+from projections.reconcile import reconcile
+from schemas import topics
+from tests.projections.fake_source import Log, LogSource, home_of, message
+from tests.projections.funded_world import APRIL_1, funded_world
+from tests.projections.loading import contents, load_all
+from tests.projections.small_world import PRICE
+
+SMALL = LoadPolicy(enough_records=15, most_records=30, linger_seconds=0.01)
+
+
+@pytest.fixture
+async def log(client: Client) -> Log:
+    """A log that has been loaded."""
+    log = funded_world().log
+    await load_all(client, log)
+    return log
+
+
+def url_of(client: Client, clickhouse_server: str) -> str:
+    return f"{clickhouse_server}/{client.database}"
+
+
+def databases(client: Client) -> set[str]:
+    return {row[0] for row in client.query("SHOW DATABASES").result_rows}
+
+
+async def test_l5_rebuilt_from_the_log_everything_is_the_same(client: Client, clickhouse_server: str, log: Log) -> None:
+    before = contents(client)
+    told: list[Progress] = []
+    done = await rebuild(url_of(client, clickhouse_server), LogSource(log, 7), policy=SMALL, tell=told.append)
+    assert [str(c) for c in done.comparisons if not c.is_same] == []
+    assert done.swapped
+    assert done.rows > done.records == sum(len(records) for records in log.records.values())
+    assert contents(client) == before
+    assert f"{client.database}{SUFFIX}" not in databases(client)
+    assert {p.stage for p in told} == {"loading", "comparing", "swapping"}
+    assert all(p.done <= p.total for p in told)
+    log.append(topics.INTERACTIONS, home_of("ann"), message(APRIL_1, id="after"))
+    loader = await load_all(client, log)
+    assert loader.records_loaded == 1  # loading goes on after the swap
+    assert client.query("SELECT count() FROM interactions WHERE id = 'after'").first_row == (1,)
+
+
+async def test_damaged_live_tables_are_shown_and_mended_when_asked_to(
+    client: Client, clickhouse_server: str, log: Log
+) -> None:
+    url = url_of(client, clickhouse_server)
+    good = contents(client)
+    tried = await rebuild(url, LogSource(log), swap=Swap.NEVER, policy=SMALL)
+    assert (tried.is_same, tried.swapped) == (True, False)
+    client.command("DELETE FROM ledger_parts WHERE sequence = 9")
+    client.command(
+        f"INSERT INTO account_flows (workspace, account, what, micros) VALUES ('acme', 'due:bot', 'charged', {PRICE})"
+    )
+    first = await rebuild(url, LogSource(log), policy=SMALL)
+    assert not first.swapped
+    assert {c.table for c in first.comparisons if not c.is_same} == {"ledger_parts", "account_flows"}
+    assert "ledger_parts" in str(next(c for c in first.comparisons if not c.is_same))
+    mended = await rebuild(url, LogSource(log), swap=Swap.ALWAYS, policy=SMALL)
+    assert mended.records == 0  # what the first one loaded was still there
+    assert contents(client) == good
+
+
+async def test_cut_off_anywhere_it_goes_on(client: Client, clickhouse_server: str, log: Log) -> None:
+    class Breaking(LogSource):
+        left = 4
+
+        async def fetch(self, max_records: int, timeout_seconds: float) -> Any:
+            self.left -= 1
+            if not self.left:
+                raise LoaderFault("cut off")
+            return await super().fetch(max_records, timeout_seconds)
+
+    before = contents(client)
+    url = url_of(client, clickhouse_server)
+    with pytest.raises(LoaderFault, match="cut off"):
+        await rebuild(url, Breaking(log, 7), policy=SMALL)
+    half = connect(beside(url, SUFFIX)).query("SELECT count() FROM interactions").first_row[0]
+    done = await rebuild(url, LogSource(log), policy=SMALL)
+    assert half > 0
+    assert 0 < done.records < sum(len(records) for records in log.records.values())
+    assert done.swapped
+    assert contents(client) == before
+    assert "records have one outcome" not in reconcile(client).counts
+
+
+async def test_the_live_loader_stops_for_the_swap_and_the_next_one_waits(client: Client, log: Log) -> None:
+    old = Loader(client, LogSource(log))
+    await old.start()
+    hold = Hold.take(client)
+    log.append(topics.INTERACTIONS, home_of("ann"), message(APRIL_1, id="new"))
+    with pytest.raises(LoaderFault, match="another loader"):
+        await old.run(asyncio.Event())
+    waiting = asyncio.create_task(load_all(client, log))
+    await asyncio.sleep(0.6)
+    assert client.query("SELECT count() FROM interactions WHERE id = 'new'").first_row == (0,)
+    hold.release()
+    await waiting
+    assert client.query("SELECT count() FROM interactions WHERE id = 'new'").first_row == (1,)
