@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     clickhouse_port: int | None = Field(
         None, ge=1, le=65535, description="port of the local ClickHouse; default: a free one"
     )
+    page_port: int | None = Field(
+        None, ge=1, le=65535, description="port of the local Plan & Usage page; default: a free one"
+    )
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"

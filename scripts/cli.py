@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +17,10 @@ from rich.console import Console
 
 from projections import reconcile as reconciling
 from projections import usage
+from projections.balance import BalanceAsOf, balance_as_of
+from projections.rebuild import Swap
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
-from schemas.errors import QuarterhourError
+from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from scripts import commands
 from scripts.report import table_of
@@ -155,6 +158,44 @@ def reconcile(world: WorldName = None) -> None:
             return 0 if found.is_clean else 1
 
     raise typer.Exit(asyncio.run(show()))
+
+
+@app.command()
+def rebuild(
+    swap: Annotated[Swap, typer.Option(help="when the rebuilt tables replace the live ones")] = Swap.IF_SAME,
+    fresh: Annotated[bool, typer.Option("--fresh", help="throw away a rebuild that was cut off")] = False,
+) -> None:
+    """Rebuild ClickHouse from the topics beside the live tables, compare, and swap (L5). A cut-off one goes on.
+
+    Example: quarterhour rebuild --swap never
+    """
+    raise typer.Exit(asyncio.run(commands.rebuild(Settings(), Console(), swap=swap, fresh=fresh)))
+
+
+@app.command()
+def balance(
+    workspace: Annotated[str, typer.Argument(help="whose balance")],
+    at: Annotated[str | None, typer.Option(help="RFC 3339 with a time zone; default: now")] = None,
+    world: WorldName = None,
+) -> None:
+    """Print a workspace's balances as of any instant (L4), by the instants postings take effect.
+
+    Example: quarterhour balance acme --at 2026-01-31T00:00:00Z
+    """
+    try:
+        instant = datetime.fromisoformat(at) if at else datetime.now(UTC)
+        if instant.tzinfo is None:
+            raise ValueError("it has no time zone")
+    except ValueError as error:
+        raise ConfigurationError(f"--at {at!r} is not RFC 3339 with a time zone: {error}") from None
+
+    async def show() -> None:
+        console = Console()
+        async with commands.kept_clickhouse(Settings(), console, world) as client:
+            found = balance_as_of(client, workspace, instant)
+            console.print(table_of(BalanceAsOf, [found]))
+
+    asyncio.run(show())
 
 
 def main() -> None:

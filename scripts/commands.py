@@ -13,8 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from projections import rebuild as rebuilding
 from projections import reconcile, usage
 from projections.connect import connect
+from projections.loader.kafka import KafkaSource
+from projections.loader.rows import LOADED_TOPICS
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -85,6 +88,30 @@ async def up(settings: Settings, console: Console) -> int:
         announce("Ready; Ctrl-C stops it. What is kept goes on at the next start.")
         await stack.supervisor.during(asyncio.Event().wait())
     return stack.supervisor.exit_code
+
+
+async def rebuild(settings: Settings, console: Console, *, swap: rebuilding.Swap, fresh: bool) -> int:
+    """Rebuild the running stack's read side from the topics; exit code 1 if tables differed and were not swapped."""
+    if not settings.kafka_bootstrap_servers:
+        settings = settings.model_copy(update={"kafka_bootstrap_servers": running_address(settings, KAFKA)})
+    if not settings.clickhouse_url:
+        settings = settings.model_copy(update={"clickhouse_url": running_address(settings, CLICKHOUSE)})
+    if fresh:
+        await asyncio.to_thread(rebuilding.drop_beside, settings.clickhouse_url)
+    with _progress(console) as progress:
+        tasks = {stage: progress.add_task(stage, total=None) for stage in ("loading", "comparing", "swapping")}
+
+        def tell(step: rebuilding.Progress) -> None:
+            progress.update(tasks[step.stage], total=step.total, completed=step.done)
+
+        async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+            done = await rebuilding.rebuild(settings.clickhouse_url, source, swap=swap, tell=tell)
+    for comparison in done.comparisons:
+        if not comparison.is_same:
+            console.print(f"differs: {comparison}", style="red", markup=False)
+    same = "every table is the same" if done.is_same else "tables differ"
+    console.print(f"{done.records:,} records loaded; {same}; {'swapped in' if done.swapped else 'not swapped in'}")
+    return 0 if done.is_same or done.swapped else 1
 
 
 async def publish(log: EventLog, settings: Settings, console: Console, speed: float | None) -> int:
@@ -190,6 +217,7 @@ def _show(console: Console, stack: LocalStack, findings: Findings) -> None:
 def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
     settings = stack.settings
     announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
+    announce(f"Plan & Usage page at {stack.page}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
 
 

@@ -20,6 +20,7 @@ from projections.connect import connect, ensure_database
 from projections.embedded.process import command as clickhouse_command
 from projections.embedded.process import wait_until_ready as wait_for_clickhouse
 from projections.migrate import migrate
+from projections.web.process import command as page_command
 from schemas.settings import Settings
 from schemas.topics import topic_table
 from scripts.stack.home import StackRecord, World
@@ -35,17 +36,29 @@ from scripts.stack.topics import create_topics
 Announce = Callable[[str], None]
 
 DATABASE = "quarterhour"
-KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK = "kafka", "clickhouse", "meter", "accounts", "loader", "clock"
+KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK, PAGE = (
+    "kafka",
+    "clickhouse",
+    "meter",
+    "accounts",
+    "loader",
+    "clock",
+    "page",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalStack:
-    """A running stack. `settings` hold its addresses; `kept` is False when a throw-away broker serves it."""
+    """A running stack. `settings` hold its addresses; `kept` is False when a throw-away broker serves it.
+
+    `page` is the address of the Plan & Usage page, empty when only ClickHouse was started.
+    """
 
     settings: Settings
     supervisor: Supervisor
     world: World
     kept: bool
+    page: str
 
 
 @asynccontextmanager
@@ -58,6 +71,7 @@ async def local_stack(
     """
     served = False
     metrics: dict[str, int] = {}
+    page: int | None = None
     async with AsyncExitStack() as held:
         held.enter_context(world.lock())
         supervisor = await held.enter_async_context(Supervisor(world.logs, announce=announce))
@@ -74,9 +88,12 @@ async def local_stack(
             await supervisor.during(asyncio.to_thread(_create_tables, settings))
             metrics = {METER: free_port(), ACCOUNTS: free_port()}
             await supervisor.start(_workers(settings, live, metrics))
-        world.publish(_record(settings, supervisor, metrics))
+            page = given_or_free(settings.page_port, "the page", "QUARTERHOUR_PAGE_PORT")
+            await supervisor.start([_page(settings, page)])
+        record = _record(settings, supervisor, metrics, page)
+        world.publish(record)
         served = True
-        yield LocalStack(settings, supervisor, world, kept)
+        yield LocalStack(settings, supervisor, world, kept, record.addresses.get(PAGE, ""))
     if not served:  # the supervisor has swallowed it
         raise StopAsked
 
@@ -140,10 +157,19 @@ def _workers(settings: Settings, live: bool, metrics: Mapping[str, int]) -> list
     return specs
 
 
-def _record(settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int]) -> StackRecord:
+def _page(settings: Settings, port: int) -> ProcessSpec:
+    async def ready() -> None:
+        await asyncio.to_thread(wait_for_clickhouse, f"http://127.0.0.1:{port}", 60)
+
+    return ProcessSpec(PAGE, page_command(port), settings.environment(), ready=ready)
+
+
+def _record(settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int], page: int | None) -> StackRecord:
     addresses = {CLICKHOUSE: settings.clickhouse_url}
     if settings.kafka_bootstrap_servers:
         addresses[KAFKA] = settings.kafka_bootstrap_servers
+    if page is not None:
+        addresses[PAGE] = f"http://127.0.0.1:{page}/"
     addresses |= {f"{name}-metrics": f"http://127.0.0.1:{port}/metrics" for name, port in metrics.items()}
     pids = {state.name: state.pid for state in supervisor.processes() if state.pid is not None}
     return StackRecord.of_this_process(addresses, pids)

@@ -34,6 +34,7 @@ class Live:
     kafka: str
     clickhouse: str
     metrics: str
+    page: str
     environment: dict[str, str]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
@@ -101,6 +102,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         record.addresses["kafka"],
         record.addresses["clickhouse"],
         record.addresses["meter-metrics"],
+        record.addresses["page"],
         environment,
     )
     process.kill()
@@ -229,6 +231,34 @@ def test_l6_reconcile_of_the_running_stack_is_clean(live: Live) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_l5_a_rebuild_from_the_topics_is_the_same_and_is_swapped_in(live: Live) -> None:
+    command = [sys.executable, "-m", "scripts.cli", "rebuild"]
+    done = subprocess.run(command, env=live.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every table is the same; swapped in" in " ".join(done.stdout.split())
+    assert int(live.query("SELECT free_micros FROM balances WHERE workspace = 'acme'")[0]["free_micros"]) == 499_800_000
+
+
+def test_l4_the_balance_of_any_instant_is_a_command(live: Live) -> None:
+    command = [sys.executable, "-m", "scripts.cli", "balance", "acme", "--at"]
+    before = subprocess.run(
+        [*command, "2020-01-01T00:00:00Z"], env=live.environment, capture_output=True, text=True, check=True
+    )
+    assert "499,800,000" not in before.stdout
+    after = subprocess.run(
+        [*command, "2099-01-01T00:00:00Z"], env=live.environment, capture_output=True, text=True, check=True
+    )
+    assert "499" in after.stdout
+    wrong = subprocess.run([*command, "yesterday"], env=live.environment, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1
+    assert "yesterday" in wrong.stderr
+
+
+def test_the_page_shows_the_workspaces(live: Live) -> None:
+    with urllib.request.urlopen(live.page, timeout=10) as answer:
+        assert "acme" in answer.read().decode()
 
 
 def test_a_second_stack_on_the_same_data_is_refused_with_the_addresses_of_the_first(live: Live) -> None:

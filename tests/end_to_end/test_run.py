@@ -112,7 +112,12 @@ async def test_given_addresses_replace_the_local_kafka_and_clickhouse(tmp_path: 
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["conversations"] == 1
         (ours,) = Home(tmp_path / "ours").worlds()
-        assert sorted(path.name for path in ours.logs.glob("*.log")) == ["accounts.log", "loader.log", "meter.log"]
+        assert sorted(path.name for path in ours.logs.glob("*.log")) == [
+            "accounts.log",
+            "loader.log",
+            "meter.log",
+            "page.log",
+        ]
 
 
 def test_without_java_a_throw_away_broker_runs_it_and_says_so_in_one_line(tmp_path: Path) -> None:
