@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 
 from schemas.alerts import Alert
 from schemas.aside import SetAside
-from schemas.catalog import Catalog, load_catalog
+from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog
 from schemas.commands import (
     Actor,
     AddFunds,
@@ -41,17 +42,15 @@ _aside = msgspec.json.Decoder(SetAside).decode
 
 
 def catalog(**changes: Any) -> Catalog:
-    """The shipped catalog with tables replaced: `catalog(free_credit={"usd": "1"})`."""
-    content = load_catalog().model_dump(by_alias=True)
-    free, top_up, alerts = content["free_credit"], content["top_up"], content["alerts"]
-    base: dict[str, Any] = {
-        "free_credit": {"usd": _text(free["usd"]), "days": free["days"], "policy_date": "2023-03-19"},
-        "top_up": {"minimum_usd": _text(top_up["minimum_usd"]), "maximum_usd": _text(top_up["maximum_usd"])},
-        "alerts": {"low_balance_usd": _text(alerts["low_balance_usd"]), "expiring_days": alerts["expiring_days"]},
-        "plans": [standard(price("conversation", "0.20"))],
-    }
+    """The shipped catalog with tables replaced: `catalog(free_credit={"usd": "1"})`. `plans` replaces those of the
+    same id, the first one being the default."""
+    base: dict[str, Any] = tomllib.loads(DEFAULT_CATALOG.read_text(encoding="utf-8"))
     for table, values in changes.items():
-        base[table] = values if table == "plans" else {**base[table], **values}
+        if table == "plans":
+            given = {plan["id"]: plan for plan in values}
+            base["plans"] = [{**plan, **given.get(plan["id"], {})} for plan in base["plans"]]
+        else:
+            base[table] = {**base[table], **values}
     return Catalog.model_validate(base)
 
 
@@ -64,10 +63,6 @@ def standard(*prices: dict[str, str]) -> dict[str, Any]:
 def price(unit: str, usd: str, since: str = "2000-01-01T00:00:00Z") -> dict[str, str]:
     """A dated price."""
     return {"unit": unit, "from": since, "usd": usd}
-
-
-def _text(micros: int) -> str:
-    return f"{micros // USD}.{micros % USD:06d}"
 
 
 POLICY = policy_of(load_catalog())
