@@ -84,7 +84,7 @@ class AutoPaymentBounds(Model):
 class Renewals(Model):
     """P8: how long a fee may stay unpaid before the plan falls back to the default one."""
 
-    grace_days: int = Field(7, ge=0)
+    grace_days: int = Field(7, ge=0, le=27)
 
 
 class SupportPlan(Model):

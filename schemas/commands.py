@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.changes import Contract, Period
 from schemas.errors import InvalidRecord, excerpt
 from schemas.units import Micros, Name, Text, Unit, Watermark
 
@@ -46,7 +47,99 @@ class GrantCredit(Struct, frozen=True, tag_field="kind", tag="grant_credit"):
     reason: Text
 
 
-CommandBody = CreateWorkspace | AddFunds | GrantCredit
+class CreateApp(Struct, frozen=True, tag_field="kind", tag="create_app", omit_defaults=True):
+    """A new app, in draft (E4); its creator owns it (W1). `products` are those it is made for (P10)."""
+
+    app: Name
+    products: tuple[Text, ...] = ()
+
+
+class PublishApp(Struct, frozen=True, tag_field="kind", tag="publish_app"):
+    """Let the app answer on channels, and be billed (E4)."""
+
+    app: Name
+
+
+class UnpublishApp(Struct, frozen=True, tag_field="kind", tag="unpublish_app"):
+    """Take the app off the channels (E4)."""
+
+    app: Name
+
+
+class StartTrial(Struct, frozen=True, tag_field="kind", tag="start_trial"):
+    """The free trial of a new app (P11)."""
+
+    app: Name
+
+
+class Subscribe(Struct, frozen=True, tag_field="kind", tag="subscribe"):
+    """Take a subscription for an app (P4): at once, its first fee asked for at once."""
+
+    app: Name
+    plan: Text
+    period: Period
+
+
+class CancelPlan(Struct, frozen=True, tag_field="kind", tag="cancel"):
+    """End an app's subscription at the end of its term, or its trial at once (P4, P11)."""
+
+    app: Name
+
+
+class RequestUpgrade(Struct, frozen=True, tag_field="kind", tag="request_upgrade", omit_defaults=True):
+    """Ask for Enterprise (P9)."""
+
+    app: Name | None = None
+
+
+class ApproveUpgrade(Struct, frozen=True, tag_field="kind", tag="approve_upgrade"):
+    """The enterprise contract of the workspace (P3, P9), asked for or not, in the place of one in force."""
+
+    contract: Contract
+
+
+class DeclineUpgrade(Struct, frozen=True, tag_field="kind", tag="decline_upgrade"):
+    """Close the request for Enterprise (P9)."""
+
+    reason: Text
+
+
+class EndContract(Struct, frozen=True, tag_field="kind", tag="end_contract"):
+    """End the enterprise contract (P3) at the command's time."""
+
+    reason: Text
+
+
+class SettlePayment(Struct, frozen=True, tag_field="kind", tag="settle_payment"):
+    """A requested payment has been made (C10, P8)."""
+
+    payment_id: Text
+
+
+class FailPayment(Struct, frozen=True, tag_field="kind", tag="fail_payment"):
+    """A requested payment has failed (C10)."""
+
+    payment_id: Text
+    reason: Text
+
+
+CommandBody = (
+    CreateWorkspace
+    | AddFunds
+    | GrantCredit
+    | CreateApp
+    | PublishApp
+    | UnpublishApp
+    | StartTrial
+    | Subscribe
+    | CancelPlan
+    | RequestUpgrade
+    | ApproveUpgrade
+    | DeclineUpgrade
+    | EndContract
+    | SettlePayment
+    | FailPayment
+)
 
 
 class Command(Struct, frozen=True, tag_field="type", tag="command.v1"):

@@ -8,7 +8,9 @@ dips and returns within one record raises nothing. Ids derive from the cause: a 
 from __future__ import annotations
 
 from schemas.alerts import Alert, AlertKind
+from schemas.changes import PaymentFailed
 from schemas.instants import MICROS_PER_DAY
+from schemas.ledger import LedgerRecord
 from streams.accounts.decision import Moment
 from streams.accounts.grants import GRANT, Grant
 from streams.accounts.money import instant, usd
@@ -57,6 +59,17 @@ class Alerts:
             f"{usd(amount_micros)} of free credit of workspace {self.state.workspace} lapsed at {instant(expires_us)}."
         )
         self._raise("free_credit_lapsed", f"{grant_id}/lapsed", expires_us, text, grant_id=grant_id)
+
+    def changed(self, record: LedgerRecord) -> None:
+        """What a record's changes tell owners: a payment that failed (A1)."""
+        for change in record.changes:
+            if isinstance(change, PaymentFailed):
+                asked = self.state.asked[change.payment_id]
+                text = (
+                    f"The payment of {usd(asked.amount_micros)} for {asked.subject} of workspace "
+                    f"{self.state.workspace} failed: {change.reason}"
+                )[:512]
+                self._raise("payment_failed", f"{self.state.workspace}/failed/{record.sequence}", record.time_us, text)
 
     def _raise(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.ledger import Charge, LedgerRecord, Line
+from streams.accounts.changing import fold_change, take_place
 from streams.accounts.decision import Decision
 from streams.accounts.grants import GRANT, grant_of
 from streams.accounts.open_charges import close_charge, move_charge, open_charge, owe_for_good, pay, pay_for_good
@@ -41,6 +42,8 @@ def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_
         return state
     if state.created_us is None:
         state.created_us = record.time_us
+    for change in record.changes:
+        fold_change(state, change)
     for opened in record.grants:
         grant = grant_of(opened, clock.now_us)
         state.grants[grant.account] = grant
@@ -91,6 +94,8 @@ def _fold_line(state: AccountState, line: Line) -> None:
 
 
 def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock: Clock) -> None:
+    if charge.covered == "included":
+        take_place(state, charge.pool, -1 if charge.reversed else 1)
     if charge.reversed:
         held = state.open.get(charge.unit_id)
         if held is not None:
@@ -98,7 +103,8 @@ def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock
         return
     if charge.start_us >= clock.final_us:
         parts = tuple((line.account, -line.amount_micros) for line in posting[1:])
-        opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts)
+        opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts,
+                            charge.covered, charge.pool, charge.unit_kind, charge.channel)  # fmt: skip
         open_charge(state, opened)
         return
     due = -sum(line.amount_micros for line in posting if line.account.startswith(DUE))

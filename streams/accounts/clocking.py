@@ -1,4 +1,4 @@
-"""What the clock brings: free credit about to expire, excluded from what alerts count, and lapsed (C3, A1).
+"""What the clock brings: free credit about to expire, excluded from what alerts count, lapsed (C3, A1); renewals (P8).
 
 Two clocks. By `now` alerts warn, and stop counting credit whose expiry it has passed. By `complete`, which trails `now`
 by the allowed lateness, what remains of a grant lapses: until then a late unit that started before the expiry may
@@ -7,14 +7,17 @@ still use it. So what a grant paid for does not depend on the order in which uni
 
 from __future__ import annotations
 
+from schemas.changes import Change, PaymentRequested
 from schemas.instants import MICROS_PER_DAY
+from schemas.ledger import EntryKind, LedgerRecord
 from streams.accounts.alerting import Alerts, conditions
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.grants import FOR_EVER, GRANT, Grant
-from streams.accounts.outcome import unchanged
+from streams.accounts.outcome import requests_of, unchanged
 from streams.accounts.policy import Policy
 from streams.accounts.postings import lapse
+from streams.accounts.renewing import next_renewal_us, renewals
 from streams.accounts.state import AccountState, Clock
 
 
@@ -24,9 +27,11 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
     mortal = sorted(
         (g for g in state.grants.values() if g.expires_us < FOR_EVER), key=lambda g: (g.expires_us, g.account)
     )
-    if not mortal:
+    renewed = renewals(state, clock.now_us, policy) if state.subscriptions else []
+    if not mortal and not renewed:
         return unchanged(state)
     draft = Draft(state, clock)
+    draft.changes = [change for _, change in renewed]
     expiring = [grant for grant in mortal if grant.expires_us <= clock.now_us and not grant.expired]
     for grant in expiring:
         draft.expired.add(grant.account)
@@ -34,10 +39,7 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
     lapsing = [grant for grant in mortal if grant.expires_us <= clock.complete_us and grant.remaining_micros]
     for grant in lapsing:
         lapse(draft, grant, grant.remaining_micros)
-    record = None
-    if lapsing:
-        cause = f"expiry of {lapsing[-1].account.removeprefix(GRANT)}"
-        record = draft.record("lapse", lapsing[-1].expires_us, moment.origin(), cause)
+    record = _record(draft, lapsing, renewed, moment)
     alerts = Alerts(state, moment, policy, draft.available_micros, first=1 if record else 0)
     for grant in lapsing:
         alerts.lapsed(grant.account.removeprefix(GRANT), grant.remaining_micros, grant.expires_us)
@@ -49,7 +51,23 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
     if holding != state.raised:
         time_us = max((grant.expires_us for grant in expiring), default=clock.now_us)
         alerts.balance(holding, time_us, state.sequence + (record is not None))
-    return Decision(holding, record, tuple(alerts.raised))
+    first = len(alerts.raised) + (record is not None)
+    return Decision(holding, record, tuple(alerts.raised), requests_of(record, moment, first))
+
+
+def _record(
+    draft: Draft, lapsing: list[Grant], renewed: list[tuple[int, Change]], moment: Moment
+) -> LedgerRecord | None:
+    """The one record of what lapses and what is renewed or falls back (law 4)."""
+    if lapsing:
+        last = lapsing[-1]
+        cause = f"expiry of {last.account.removeprefix(GRANT)}"
+        return draft.record("lapse", last.expires_us, moment.origin(), cause)
+    if renewed:
+        asks = any(isinstance(change, PaymentRequested) for _, change in renewed)
+        kind: EntryKind = "payment_requested" if asks else "plan_changed"
+        return draft.record(kind, renewed[-1][0], moment.origin(), "renewal")
+    return None
 
 
 def warning_due(grant: Grant, clock: Clock, policy: Policy) -> int | None:
@@ -87,5 +105,9 @@ def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
             alarms.append(grant.expires_us)
         if grant.expires_us > clock.complete_us:
             lapses.append(grant.expires_us)
+    for held in state.subscriptions.values():
+        renewal_us = next_renewal_us(state, held, clock.now_us, policy)
+        if renewal_us is not None:
+            alarms.append(renewal_us)
     state.next_alarm_us = min(alarms, default=None)
     state.next_lapse_us = min(lapses, default=None)

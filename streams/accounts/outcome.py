@@ -1,8 +1,10 @@
-"""From a finished draft to a decision: the sealed record, and the alerts its balances raise."""
+"""From a finished draft to a decision: the sealed record, the alerts its balances raise, the payments it asks for."""
 
 from __future__ import annotations
 
-from schemas.ledger import EntryKind
+from schemas.changes import PaymentRequested
+from schemas.ledger import EntryKind, LedgerRecord
+from schemas.payments import PaymentRequest
 from streams.accounts.alerting import Alerts, conditions
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
@@ -24,14 +26,28 @@ def posted(
     state = draft.state
     record = draft.record(kind, time_us, moment.origin(), cause, actor, note)
     holding = conditions(draft.available_micros, policy)
-    if holding == state.raised and not draft.grants:
+    if holding == state.raised and not draft.grants and not draft.changes:
         return Decision(holding, record)
     alerts = Alerts(state, moment, policy, draft.available_micros, first=1)
     for opened in draft.grants:
         if opened.expires_us is not None and opened.expires_us <= moment.clock.complete_us:
             alerts.lapsed(opened.grant_id, opened.amount_micros, opened.expires_us)
     alerts.balance(holding, time_us, record.sequence)
-    return Decision(holding, record, tuple(alerts.raised))
+    alerts.changed(record)
+    return Decision(holding, record, tuple(alerts.raised), requests_of(record, moment, 1 + len(alerts.raised)))
+
+
+def requests_of(record: LedgerRecord | None, moment: Moment, first: int) -> tuple[PaymentRequest, ...]:
+    """The payments a record asks for (C10, P8), each with the next output index from `first` on."""
+    asked = [] if record is None else [c for c in record.changes if isinstance(c, PaymentRequested)]
+    return tuple(
+        PaymentRequest(
+            change.payment_id, record.workspace, change.purpose, change.subject, change.amount_micros, change.due_us,
+            record.time_us, record.sequence, moment.origin(first + at), change.method,
+        )
+        for at, change in enumerate(asked)
+        if record is not None
+    )  # fmt: skip
 
 
 def unchanged(state: AccountState) -> Decision:

@@ -20,7 +20,7 @@ from schemas.aside import MAX_KEPT_CHARACTERS, SetAside
 from schemas.commands import Command, InboxRecord, decode_inbox
 from schemas.errors import InvalidRecord, excerpt
 from schemas.ledger import encode_ledger
-from schemas.topics import ALERTS, INBOX, LEDGER, REJECTED
+from schemas.topics import ALERTS, INBOX, LEDGER, PAYMENT_REQUESTS, REJECTED
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.agenda import Agenda
 from streams.accounts.apply import commit
@@ -155,6 +155,9 @@ class AccountsPartition:
         state = self.accounts.get(workspace) or AccountState(workspace)
         decision = decide(state, fact, Moment(self.partition, raw.offset, clock), self.policy)
         record = decision.record
+        if isinstance(fact, Unit) and fact.start_us > state.newest_us and not decision.aside:
+            state.newest_us = fact.start_us
+            self._dirty.add(workspace)
         if record is None and decision.moved is None:
             return decision
         commit(state, decision, clock)
@@ -164,7 +167,7 @@ class AccountsPartition:
         if record is None or record.charges:
             assert isinstance(fact, Unit), "commands charge nothing"
             self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
-        if record is not None and record.grants:
+        if record is not None and (record.grants or record.changes):
             self._schedule(state)
         return decision
 
@@ -201,6 +204,8 @@ class AccountsPartition:
             outputs.append(Output(LEDGER, self.partition, record.workspace.encode(), encode_ledger(record)))
         for alert in decision.alerts:
             outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
+        for request in decision.requests:
+            outputs.append(Output(PAYMENT_REQUESTS, self.partition, request.workspace.encode(), _encode(request)))
         return len(outputs) - before
 
     def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from schemas.ledger import Covered
+from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription
+from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
 from streams.accounts.state import DUE, AccountState, OpenCharge
 
@@ -27,11 +30,18 @@ class _Account(Struct, array_like=True):
     commands: list[tuple[str, tuple[str, ...]]]
     payments: list[tuple[str, str]]
     raised: tuple[str, ...]
+    apps: list[AppState]
+    contracts: list[ContractSpan]
+    subscriptions: list[Subscription]
+    asked: list[Payment]
+    upgrade_requested: str
+    used: list[tuple[str, int]]
+    newest_us: int
 
 
 class _Bucket(Struct, array_like=True):
     workspace: str
-    charges: list[tuple[str, str, int, int, str, tuple[tuple[str, int], ...]]]
+    charges: list[tuple[str, str, int, int, str, tuple[tuple[str, int], ...], Covered, str, str, str]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +78,13 @@ def encode_account(state: AccountState) -> bytes:
             commands=sorted(state.commands.items()),
             payments=sorted(state.payments.items()),
             raised=state.raised,
+            apps=[app for _, app in sorted(state.apps.items())],
+            contracts=state.contracts,
+            subscriptions=[held for _, held in sorted(state.subscriptions.items())],
+            asked=[payment for _, payment in sorted(state.asked.items())],
+            upgrade_requested=state.upgrade_requested,
+            used=sorted(state.used.items()),
+            newest_us=state.newest_us,
         )
     )
 
@@ -78,7 +95,10 @@ def encode_bucket(state: AccountState, bucket: int) -> bytes | None:
     if not units:
         return None
     charges = (state.open[unit_id] for unit_id in sorted(units))
-    rows = [(c.unit_id, c.app, c.start_us, c.price_micros, c.plan, c.parts) for c in charges]
+    rows = [
+        (c.unit_id, c.app, c.start_us, c.price_micros, c.plan, c.parts, c.covered, c.pool, c.kind, c.channel)
+        for c in charges
+    ]
     return _encode(_Bucket(state.workspace, rows))
 
 
@@ -91,6 +111,14 @@ def decode_account(value: bytes) -> AccountState:
     state.commands = dict(held.commands)
     state.payments = dict(held.payments)
     state.raised = held.raised
+    for app in held.apps:
+        keep_app(state, app)
+    state.contracts = held.contracts
+    state.subscriptions = {subscription.subject: subscription for subscription in held.subscriptions}
+    state.asked = {payment.payment_id: payment for payment in held.asked}
+    state.upgrade_requested = held.upgrade_requested
+    state.used = dict(held.used)
+    state.newest_us = held.newest_us
     for row in held.grants:
         grant = Grant(*row)
         state.grants[grant.account] = grant

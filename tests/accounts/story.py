@@ -22,7 +22,8 @@ from schemas.commands import (
 )
 from schemas.instants import MICROS_PER_DAY, MICROS_PER_HOUR
 from schemas.ledger import LedgerRecord, decode_ledger
-from schemas.topics import ALERTS, INTERACTIONS, LEDGER, REJECTED
+from schemas.payments import PaymentRequest
+from schemas.topics import ALERTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import Policy, policy_of
@@ -37,6 +38,7 @@ T0 = 1_767_225_600 * USD
 """2026-01-01T00:00:00Z."""
 
 _encode = msgspec.json.Encoder().encode
+_request = msgspec.json.Decoder(PaymentRequest).decode
 _alert = msgspec.json.Decoder(Alert).decode
 _aside = msgspec.json.Decoder(SetAside).decode
 
@@ -162,6 +164,11 @@ class Story:
     def alerts(self) -> list[Alert]:
         """All alerts so far."""
         return [_alert(output.value or b"") for output in self.outputs if output.topic == ALERTS]
+
+    @property
+    def requests(self) -> list[PaymentRequest]:
+        """All payments asked for so far."""
+        return [_request(output.value or b"") for output in self.outputs if output.topic == PAYMENT_REQUESTS]
 
     @property
     def kinds(self) -> list[str]:

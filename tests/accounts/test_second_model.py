@@ -26,7 +26,7 @@ def _alerts(outputs: list[Output]) -> list[tuple[str, str, int]]:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_every_step_of_a_random_history_agrees_with_a_recount(seed: int) -> None:
-    """C1-C9, U10, U12, A1, A2, laws 3 and 7, over 4,000 histories in all."""
+    """C1-C9, E4, P3, P4, P8, P11, P12, U10, U12, A1, A2, laws 3 and 7, over 4,000 histories in all."""
     for run in range(HISTORIES_PER_SEED):
         random = Random(seed * HISTORIES_PER_SEED + run)
         lawful = run % 5 > 0
@@ -45,7 +45,14 @@ def test_every_step_of_a_random_history_agrees_with_a_recount(seed: int) -> None
                 assert account.balance(f"grant:acme/{grant['id']}") == naive.left(grant), where
             for app in APPS:
                 assert account.totals.get(f"due:{app}", 0) == -naive.owed(app), where
-            assert account.totals.get("usage:conversation", 0) == naive.used(), where
+            usage = sum(account.totals.get(f"usage:{kind}", 0) for kind in ("conversation", "session"))
+            assert usage == naive.used(), where
+            assert {name: payment.status for name, payment in account.asked.items()} == {
+                name: fee["status"] for name, fee in naive.fees.items()
+            }, where
+            for unit_id, charge in account.open.items():
+                ours = (charge.plan, charge.price_micros, charge.covered, charge.pool)
+                assert ours == tuple(naive.charges[unit_id][k] for k in ("plan", "price", "covered", "pool")), where
             assert account.totals.get("lapsed", 0) == naive.lapsed, where
             if naive.exists:
                 assert account.available_micros == naive.available(), where
