@@ -8,7 +8,17 @@ from msgspec import Meta, Struct
 
 from schemas.units import Micros, Name, Origin, Text
 
-AlertKind = Literal["low_balance", "zero_balance", "free_credit_expiring", "free_credit_lapsed", "payment_failed"]
+AlertKind = Literal[
+    "low_balance",
+    "zero_balance",
+    "free_credit_expiring",
+    "free_credit_lapsed",
+    "payment_failed",
+    "app_stopped",
+    "app_responding",
+    "contract_usage",
+    "renewal_due",
+]
 
 
 class Alert(Struct, frozen=True, omit_defaults=True):

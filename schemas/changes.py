@@ -16,6 +16,7 @@ Period = Literal["monthly", "yearly"]
 PaymentMethod = Literal["card", "ach", "wire"]
 PaymentPurpose = Literal["auto_top_up", "subscription", "contract", "support"]
 _Count = Annotated[int, Meta(ge=0)]
+_Percent = Annotated[int, Meta(ge=1, le=100)]
 _Limits = dict[str, Annotated[int, Meta(ge=1)]]
 
 
@@ -132,8 +133,16 @@ class PaymentFailed(Struct, frozen=True, tag_field="change", tag="payment_failed
     reason: Text
 
 
+class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
+    """A1: low balance is told below these amounts, and below these percentages of the credit last added."""
+
+    amounts_micros: tuple[_Count, ...]
+    percents: tuple[_Percent, ...]
+
+
 Change = (
-    AppAppeared
+    AlertsSet
+    | AppAppeared
     | AppCreated
     | AppPublished
     | AppUnpublished

@@ -110,6 +110,13 @@ class EndContract(Struct, frozen=True, tag_field="kind", tag="end_contract"):
     reason: Text
 
 
+class SetAlerts(Struct, frozen=True, tag_field="kind", tag="set_alerts"):
+    """When low balance is told (A1): below amounts, and below percentages of the credit last added."""
+
+    amounts_micros: Annotated[tuple[Amount, ...], Meta(max_length=10)]
+    percents: Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], Meta(max_length=10)]
+
+
 class SettlePayment(Struct, frozen=True, tag_field="kind", tag="settle_payment"):
     """A requested payment has been made (C10, P8)."""
 
@@ -137,6 +144,7 @@ CommandBody = (
     | ApproveUpgrade
     | DeclineUpgrade
     | EndContract
+    | SetAlerts
     | SettlePayment
     | FailPayment
 )

@@ -43,6 +43,7 @@ EntryKind = Literal[
     "payment_requested",
     "payment_settled",
     "payment_failed",
+    "settings_changed",
 ]
 Covered = Literal["", "included", "beyond", "unpublished"]
 """Why a charge costs nothing: it is one of the plan's included units, lies past them where more is not sold (trial, a

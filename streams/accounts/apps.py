@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from schemas.changes import Contract
+from schemas.entitlements import Why
 from streams.accounts.grants import FOR_EVER
 
 ALWAYS = -(2**62)
@@ -30,6 +31,19 @@ class ContractSpan(Struct):
     contract: Contract
     from_us: int
     until_us: int = FOR_EVER
+
+
+class Told(Struct):
+    """What was last published of an app's entitlement; `step` is the size of its allowed requests."""
+
+    allowed: bool
+    why: Why
+    since_us: int
+    plan: str
+    step: int
+    balance: str
+    term_ends_us: int | None
+    limits: tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
 
 
 class AppState(Struct):

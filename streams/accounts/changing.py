@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.changes import (
+    AlertsSet,
     AppAppeared,
     AppCreated,
     AppPublished,
@@ -43,6 +44,8 @@ def fold_change(state: AccountState, change: Change) -> None:
             _fold_plan(state, change)
         case ContractBegan() | ContractEnds():
             _fold_contract(state, change)
+        case AlertsSet():
+            state.thresholds = change
         case UpgradeRequested(by):
             state.upgrade_requested = by
         case UpgradeDeclined():

@@ -7,17 +7,20 @@ still use it. So what a grant paid for does not depend on the order in which uni
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from schemas.changes import Change, PaymentRequested
 from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import EntryKind, LedgerRecord
-from streams.accounts.alerting import Alerts, conditions
+from streams.accounts.alerting import Alerts, conditions, thresholds_of
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.grants import FOR_EVER, GRANT, Grant
 from streams.accounts.outcome import requests_of, unchanged
 from streams.accounts.policy import Policy
 from streams.accounts.postings import lapse
-from streams.accounts.renewing import next_renewal_us, renewals
+from streams.accounts.pricing import standing_at
+from streams.accounts.renewing import next_renewal_us, next_term_us, renewals
 from streams.accounts.state import AccountState, Clock
 
 
@@ -47,10 +50,11 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
         days = warning_due(grant, clock, policy)
         if days is not None and grant.remaining_micros:
             alerts.expiring(grant, days)
-    holding = conditions(draft.available_micros, policy)
+    thresholds = thresholds_of(state, policy)
+    holding = conditions(draft.available_micros, thresholds)
     if holding != state.raised:
         time_us = max((grant.expires_us for grant in expiring), default=clock.now_us)
-        alerts.balance(holding, time_us, state.sequence + (record is not None))
+        alerts.balance(holding, thresholds, time_us, state.sequence + (record is not None))
     first = len(alerts.raised) + (record is not None)
     return Decision(holding, record, tuple(alerts.raised), requests_of(record, moment, first))
 
@@ -109,5 +113,24 @@ def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
         renewal_us = next_renewal_us(state, held, clock.now_us, policy)
         if renewal_us is not None:
             alarms.append(renewal_us)
+        term_us = next_term_us(held, clock.now_us)
+        if term_us is not None:
+            reminder_us = term_us - policy.catalog.alerts.renewal_days * MICROS_PER_DAY
+            alarms.append(reminder_us if reminder_us > clock.now_us else term_us)
+    alarms.extend(_boundaries(state, clock.now_us, policy))
     state.next_alarm_us = min(alarms, default=None)
     state.next_lapse_us = min(lapses, default=None)
+
+
+def _boundaries(state: AccountState, now_us: int, policy: Policy) -> Iterator[int]:
+    """When plans and terms begin or end after `now`: then what apps may do changes without a record (E1)."""
+    for span in state.contracts:
+        yield from (edge for edge in (span.from_us, span.until_us) if now_us < edge < FOR_EVER)
+    for name in sorted(state.apps.keys() - state.plain_apps):
+        app = state.apps[name]
+        for plan in app.spans:
+            yield from (edge for edge in (plan.from_us, plan.until_us) if now_us < edge < FOR_EVER)
+        yield from (from_us for from_us, _ in app.published if from_us > now_us)
+        ends_us = standing_at(state, app, now_us, policy).term_end_us
+        if ends_us is not None and now_us < ends_us < FOR_EVER:
+            yield ends_us

@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.commands import AddFunds, Command, CreateWorkspace, GrantCredit
 from schemas.errors import excerpt
-from streams.accounts import app_orders, contract_orders, funding, payment_orders
+from streams.accounts import app_orders, contract_orders, funding, payment_orders, setting_orders
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.orders import Order, Rule
@@ -22,7 +22,13 @@ from streams.accounts.policy import Policy
 from streams.accounts.postings import settle
 from streams.accounts.state import AccountState
 
-RULES: dict[type, Rule] = {**funding.RULES, **app_orders.RULES, **contract_orders.RULES, **payment_orders.RULES}
+RULES: dict[type, Rule] = {
+    **funding.RULES,
+    **app_orders.RULES,
+    **contract_orders.RULES,
+    **payment_orders.RULES,
+    **setting_orders.RULES,
+}
 _encode = msgspec.json.Encoder().encode
 
 

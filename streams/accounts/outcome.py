@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.changes import PaymentRequested
 from schemas.ledger import EntryKind, LedgerRecord
 from schemas.payments import PaymentRequest
-from streams.accounts.alerting import Alerts, conditions
+from streams.accounts.alerting import Alerts, conditions, thresholds_of
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.policy import Policy
@@ -25,14 +25,15 @@ def posted(
     """The decision to post a draft."""
     state = draft.state
     record = draft.record(kind, time_us, moment.origin(), cause, actor, note)
-    holding = conditions(draft.available_micros, policy)
+    thresholds = thresholds_of(state, policy, draft)
+    holding = conditions(draft.available_micros, thresholds)
     if holding == state.raised and not draft.grants and not draft.changes:
         return Decision(holding, record)
     alerts = Alerts(state, moment, policy, draft.available_micros, first=1)
     for opened in draft.grants:
         if opened.expires_us is not None and opened.expires_us <= moment.clock.complete_us:
             alerts.lapsed(opened.grant_id, opened.amount_micros, opened.expires_us)
-    alerts.balance(holding, time_us, record.sequence)
+    alerts.balance(holding, thresholds, time_us, record.sequence)
     alerts.changed(record)
     return Decision(holding, record, tuple(alerts.raised), requests_of(record, moment, 1 + len(alerts.raised)))
 

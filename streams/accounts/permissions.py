@@ -17,6 +17,7 @@ from schemas.commands import (
     GrantCredit,
     PublishApp,
     RequestUpgrade,
+    SetAlerts,
     SettlePayment,
     StartTrial,
     Subscribe,
@@ -51,6 +52,7 @@ PERMITS: dict[type, Permit] = {
     ApproveUpgrade: Permit("approve an upgrade", _OPERATOR),
     DeclineUpgrade: Permit("decline an upgrade", _OPERATOR),
     EndContract: Permit("end a contract", _OPERATOR),
+    SetAlerts: Permit("set alerts", ("operator", "workspace_owner")),
     SettlePayment: Permit("settle a payment", _PAYMENTS),
     FailPayment: Permit("report a failed payment", _PAYMENTS),
 }

@@ -35,6 +35,11 @@ def next_renewal_us(state: AccountState, held: Subscription, now_us: int, policy
     if held.unpaid:
         deadline_us = state.asked[held.unpaid].due_us + policy.grace_us
         return deadline_us if deadline_us < held.until_us else None
+    return next_term_us(held, now_us)
+
+
+def next_term_us(held: Subscription, now_us: int) -> int | None:
+    """When the next term begins; None when there is none."""
     due_us = term_at(held.from_us, held.period, max(held.asked_us, now_us))[1]
     return due_us if due_us < held.until_us else None
 
@@ -52,7 +57,7 @@ def _renew(state: AccountState, held: Subscription, now_us: int, policy: Policy)
         due_us = term_at(held.from_us, held.period, asked_us)[1]
         if due_us > now_us or due_us >= held.until_us:
             return found
-        asked_us, amount = due_us, _fee_micros(state, held, due_us, policy)
+        asked_us, amount = due_us, fee_micros(state, held, due_us, policy)
         if amount:
             purpose: PaymentPurpose = "contract" if held.subject == "contract" else "subscription"
             payment = payment_id_of(state, held.subject, due_us)
@@ -66,7 +71,8 @@ def _fall_back(held: Subscription, until_us: int) -> Change:
     return PlanEnds(held.subject.removeprefix("app/"), until_us, unpaid=True)
 
 
-def _fee_micros(state: AccountState, held: Subscription, due_us: int, policy: Policy) -> int:
+def fee_micros(state: AccountState, held: Subscription, due_us: int, policy: Policy) -> int:
+    """The fee of the term that begins then."""
     if held.subject == "contract":
         covering = contract_at(state, due_us)
         return 0 if covering is None else covering.contract.price_micros

@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from schemas.changes import AlertsSet
 from schemas.ledger import Covered
-from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription
+from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription, Told
 from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
 from streams.accounts.state import DUE, AccountState, OpenCharge
@@ -37,6 +38,14 @@ class _Account(Struct, array_like=True):
     upgrade_requested: str
     used: list[tuple[str, int]]
     newest_us: int
+    as_of_us: int
+    daily: list[tuple[int, tuple[int, int]]]
+    last_added_micros: int
+    thresholds: AlertsSet | None
+    told: list[tuple[str, str]]
+    told_raised: tuple[str, ...]
+    entitled: list[tuple[str, Told]]
+    band: tuple[int, int]
 
 
 class _Bucket(Struct, array_like=True):
@@ -85,6 +94,14 @@ def encode_account(state: AccountState) -> bytes:
             upgrade_requested=state.upgrade_requested,
             used=sorted(state.used.items()),
             newest_us=state.newest_us,
+            as_of_us=state.as_of_us,
+            daily=sorted(state.daily.items()),
+            last_added_micros=state.last_added_micros,
+            thresholds=state.thresholds,
+            told=sorted(state.told.items()),
+            told_raised=state.told_raised,
+            entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
+            band=state.band,
         )
     )
 
@@ -119,6 +136,14 @@ def decode_account(value: bytes) -> AccountState:
     state.upgrade_requested = held.upgrade_requested
     state.used = dict(held.used)
     state.newest_us = held.newest_us
+    state.as_of_us = held.as_of_us
+    state.daily = dict(held.daily)
+    state.last_added_micros = held.last_added_micros
+    state.thresholds = held.thresholds
+    state.told = dict(held.told)
+    state.told_raised = held.told_raised
+    state.entitled = dict(held.entitled)
+    state.band = held.band
     for row in held.grants:
         grant = Grant(*row)
         state.grants[grant.account] = grant

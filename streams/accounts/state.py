@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from schemas.changes import AlertsSet
 from schemas.instants import MICROS_PER_MINUTE, day_of
 from schemas.ledger import GENESIS_HASH, Covered
-from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription
+from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription, Told
 from streams.accounts.grants import Grant, Purse
 
 BEFORE_ALL = -(2**62)
@@ -80,6 +81,8 @@ class AccountState:
     one that counts; `payments` what each payment id brought; `raised` the balance alerts whose condition holds (A2).
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
+    `as_of_us` is the newest instant of any record, `daily` units and micro-dollars charged by the day of their start,
+    for the last days; `told`, `told_raised`, `entitled` and `band` what was announced last (`announcing`).
     """
 
     workspace: str
@@ -99,6 +102,14 @@ class AccountState:
     upgrade_requested: str = ""
     used: dict[str, int] = field(default_factory=dict)
     newest_us: int = BEFORE_ALL
+    as_of_us: int = BEFORE_ALL
+    daily: dict[int, tuple[int, int]] = field(default_factory=dict)
+    last_added_micros: int = 0
+    thresholds: AlertsSet | None = None
+    told: dict[str, str] = field(default_factory=dict)
+    entitled: dict[str, Told] = field(default_factory=dict)
+    told_raised: tuple[str, ...] = ()
+    band: tuple[int, int] = (0, 0)
     open: dict[str, OpenCharge] = field(default_factory=dict)
 
     buckets: dict[int, set[str]] = field(default_factory=dict)

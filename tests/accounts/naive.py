@@ -227,6 +227,21 @@ class Naive:
             return (plan, 0, "included", pool)
         return (plan, past, "", pool) if past else (plan, 0, "beyond", pool)
 
+    def entitlement(self, app: str) -> tuple[bool, str, str]:
+        """E1, E2: what the app may do now, and why."""
+        plan, _, pool, included, past = self.plan(app, self.now)
+        taken = sum(x["pool"] == pool and x["covered"] == "included" for x in [*self.charges.values(), *self.old])
+        credit = sum(self.left(g) for g in self.grants if g["expires"] > self.now and g["app"] in (None, app))
+        if not self.is_published(app, self.now):
+            return False, "unpublished" if any(on for _, on in self.apps[app]["published"]) else "draft", plan
+        if pool and taken < included:
+            return True, "has_included_units", plan
+        if plan == "enterprise":
+            return (True, "overage_agreed", plan) if past is not None else (False, "contract_used_up", plan)
+        if past is None:
+            return False, "trial_used_up", plan
+        return (True, "has_credit", plan) if credit else (False, "no_credit", plan)
+
     def is_published(self, app: str, at: int) -> bool:
         history = [on for since, on in self.apps[app]["published"] if since <= at]
         return bool(history) and history[-1]

@@ -20,10 +20,11 @@ from schemas.commands import (
     GrantCredit,
     InboxRecord,
 )
+from schemas.entitlements import Entitlement
 from schemas.instants import MICROS_PER_DAY, MICROS_PER_HOUR
 from schemas.ledger import LedgerRecord, decode_ledger
 from schemas.payments import PaymentRequest
-from schemas.topics import ALERTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
+from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import Policy, policy_of
@@ -38,6 +39,7 @@ T0 = 1_767_225_600 * USD
 """2026-01-01T00:00:00Z."""
 
 _encode = msgspec.json.Encoder().encode
+_entitlement = msgspec.json.Decoder(Entitlement).decode
 _request = msgspec.json.Decoder(PaymentRequest).decode
 _alert = msgspec.json.Decoder(Alert).decode
 _aside = msgspec.json.Decoder(SetAside).decode
@@ -169,6 +171,11 @@ class Story:
     def requests(self) -> list[PaymentRequest]:
         """All payments asked for so far."""
         return [_request(output.value or b"") for output in self.outputs if output.topic == PAYMENT_REQUESTS]
+
+    @property
+    def entitlements(self) -> list[Entitlement]:
+        """All entitlements so far."""
+        return [_entitlement(output.value or b"") for output in self.outputs if output.topic == ENTITLEMENTS]
 
     @property
     def kinds(self) -> list[str]:

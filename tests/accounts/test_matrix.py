@@ -18,6 +18,7 @@ from schemas.commands import (
     GrantCredit,
     PublishApp,
     RequestUpgrade,
+    SetAlerts,
     SettlePayment,
     StartTrial,
     Subscribe,
@@ -67,6 +68,7 @@ ACCEPTED: list[tuple[CommandBody, set[str]]] = [
     (CONTRACT, _EXISTS),
     (DeclineUpgrade("no"), {"requested"}),
     (EndContract("over"), {"enterprise"}),
+    (SetAlerts((10 * USD,), (20,)), _EXISTS),
     (SettlePayment(FEE), {"subscribed", "failed", "cancelled"}),
     (FailPayment(FEE, "no cover"), {"subscribed", "cancelled"}),
 ]
