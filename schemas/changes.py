@@ -127,10 +127,26 @@ class PaymentSettled(Struct, frozen=True, tag_field="change", tag="payment_settl
 
 
 class PaymentFailed(Struct, frozen=True, tag_field="change", tag="payment_failed"):
-    """C10: a requested payment has failed, and why."""
+    """C10: a requested payment has failed, when and why."""
 
     payment_id: Text
     reason: Text
+    at_us: Micros
+
+
+class AutoPaymentSet(Struct, frozen=True, tag_field="change", tag="auto_payment_set"):
+    """C10: when shared paid credit is below `below_micros`, ask for `amount_micros` by `method`; after a failure again
+    at most `retries` times in a row, and at most `maximum_per_day` times a UTC day."""
+
+    below_micros: Annotated[int, Meta(ge=1)]
+    amount_micros: Annotated[int, Meta(ge=1)]
+    method: PaymentMethod
+    retries: _Count
+    maximum_per_day: Annotated[int, Meta(ge=1)]
+
+
+class AutoPaymentStopped(Struct, frozen=True, tag_field="change", tag="auto_payment_stopped"):
+    """C10: no more payments are asked for by themselves."""
 
 
 class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
@@ -142,6 +158,8 @@ class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
 
 Change = (
     AlertsSet
+    | AutoPaymentSet
+    | AutoPaymentStopped
     | AppAppeared
     | AppCreated
     | AppPublished

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.changes import Contract, Period
+from schemas.changes import Contract, PaymentMethod, Period
 from schemas.errors import InvalidRecord, excerpt
 from schemas.units import Micros, Name, Text, Unit, Watermark
 
@@ -110,6 +110,28 @@ class EndContract(Struct, frozen=True, tag_field="kind", tag="end_contract"):
     reason: Text
 
 
+class MoveCredit(Struct, frozen=True, tag_field="kind", tag="move_credit", omit_defaults=True):
+    """Move unspent paid credit (C4) from an app's own to another's, or from or to what all share (no app)."""
+
+    amount_micros: Amount
+    from_app: Name | None = None
+    to_app: Name | None = None
+
+
+class SetAutoPayment(Struct, frozen=True, tag_field="kind", tag="set_auto_payment", omit_defaults=True):
+    """When shared paid credit is below X, ask for Y by a method (C10), within the catalog's guards."""
+
+    below_micros: Amount
+    amount_micros: Amount
+    method: PaymentMethod
+    retries: Annotated[int, Meta(ge=0)] = 1
+    maximum_per_day: Annotated[int, Meta(ge=1)] = 1
+
+
+class StopAutoPayment(Struct, frozen=True, tag_field="kind", tag="stop_auto_payment"):
+    """Ask for no more payments (C10)."""
+
+
 class SetAlerts(Struct, frozen=True, tag_field="kind", tag="set_alerts"):
     """When low balance is told (A1): below amounts, and below percentages of the credit last added."""
 
@@ -144,6 +166,9 @@ CommandBody = (
     | ApproveUpgrade
     | DeclineUpgrade
     | EndContract
+    | MoveCredit
+    | SetAutoPayment
+    | StopAutoPayment
     | SetAlerts
     | SettlePayment
     | FailPayment

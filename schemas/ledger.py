@@ -11,9 +11,9 @@ Amounts are integer micro-dollars (C7). `lines` sum to zero. Account names:
 A record's lines are one or more postings, one after the other; each sums to zero where it ends and not before. The
 first line says what a posting is: `issued:*` new credit, `usage:*` a charge (positive) or the reversal of one
 (negative), in the order of `charges`; `due:*` the settlement of what was owed, by the grant of its second line;
-`lapsed` credit that lapses; `fees:*` a fee paid. A unit that costs nothing because it is included in a plan, lies past
-what a plan allows, or belongs to an app that is not published has a charge with the reason in `covered` and one line
-of zero.
+`lapsed` credit that lapses; `grant:*` credit moved out of it into the grant of the last line; `fees:*` a fee paid.
+A unit that costs nothing because it is included in a plan, lies past what a plan allows, or belongs to an app that is
+not published has a charge with the reason in `covered` and one line of zero.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ EntryKind = Literal[
     "payment_settled",
     "payment_failed",
     "settings_changed",
+    "credit_moved",
 ]
 Covered = Literal["", "included", "beyond", "unpublished"]
 """Why a charge costs nothing: it is one of the plan's included units, lies past them where more is not sold (trial, a
@@ -79,7 +80,8 @@ class Charge(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class GrantOpened(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A new grant: free or paid credit, shared (`app` absent) or mapped to one app, with its expiry if it has one."""
+    """A new grant: free or paid credit, shared (`app` absent) or mapped to one app, with its expiry if it has one.
+    `moved`: it comes out of other grants of the workspace (C4), and is no new credit."""
 
     grant_id: Text
     credit: Literal["free", "paid"]
@@ -87,6 +89,7 @@ class GrantOpened(Struct, frozen=True, gc=False, omit_defaults=True):
     granted_us: Micros
     expires_us: Micros | None = None
     app: Name | None = None
+    moved: bool = False
 
 
 class Balances(Struct, frozen=True, gc=False):

@@ -26,7 +26,7 @@ def thresholds_of(state: AccountState, policy: Policy, draft: Draft | None = Non
     chosen, added = state.thresholds, state.last_added_micros
     if draft is not None:
         chosen = next((change for change in draft.changes if isinstance(change, AlertsSet)), chosen)
-        added = draft.grants[-1].amount_micros if draft.grants else added
+        added = next((grant.amount_micros for grant in reversed(draft.grants) if not grant.moved), added)
     if chosen is None:
         return {LOW: policy.low_balance_micros}
     amounts = {f"{LOW}/{amount}": amount for amount in chosen.amounts_micros}

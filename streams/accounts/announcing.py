@@ -53,6 +53,7 @@ class Announcer:
             or state.told_raised != state.raised
             or any(grant.app is None for grant in record.grants)
             or bool(state.contracts)
+            or record.kind == "credit_moved"
             or any(isinstance(change, ContractBegan | ContractEnds | AlertsSet) for change in record.changes)
         )
         touched = {charge.app for charge in record.charges} | {grant.app for grant in record.grants if grant.app}

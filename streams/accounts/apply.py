@@ -51,7 +51,8 @@ def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_
     for opened in record.grants:
         grant = grant_of(opened, clock.now_us)
         state.grants[grant.account] = grant
-        state.last_added_micros = opened.amount_micros
+        if not opened.moved:
+            state.last_added_micros = opened.amount_micros
     for line in record.lines:
         _fold_line(state, line)
     balances = record.balances

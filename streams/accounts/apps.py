@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from schemas.changes import Contract
+from schemas.changes import AutoPaymentSet, Contract
 from schemas.entitlements import Why
 from streams.accounts.grants import FOR_EVER
 
@@ -107,6 +107,18 @@ class Subscription(Struct):
     asked_us: int
     until_us: int = FOR_EVER
     unpaid: str = ""
+
+
+class AutoPayment(Struct):
+    """C10: the setting, the payment in flight, failures in a row and the time of the last, and how many payments were
+    asked for on the newest day."""
+
+    setting: AutoPaymentSet
+    open: str = ""
+    failures: int = 0
+    failed_us: int = 0
+    day: int = -1
+    count: int = 0
 
 
 class Payment(Struct):

@@ -8,6 +8,8 @@ from schemas.changes import (
     AppCreated,
     AppPublished,
     AppUnpublished,
+    AutoPaymentSet,
+    AutoPaymentStopped,
     Change,
     ContractBegan,
     ContractEnds,
@@ -19,7 +21,9 @@ from schemas.changes import (
     UpgradeDeclined,
     UpgradeRequested,
 )
-from streams.accounts.apps import AppState, ContractSpan, Payment, Span, Subscription, appeared
+from schemas.instants import day_of
+from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Span, Subscription, appeared
+from streams.accounts.auto_payment import renewed
 from streams.accounts.grants import FOR_EVER
 from streams.accounts.state import AccountState
 
@@ -44,6 +48,10 @@ def fold_change(state: AccountState, change: Change) -> None:
             _fold_plan(state, change)
         case ContractBegan() | ContractEnds():
             _fold_contract(state, change)
+        case AutoPaymentSet():
+            state.auto = renewed(state.auto, change)
+        case AutoPaymentStopped():
+            state.auto = None
         case AlertsSet():
             state.thresholds = change
         case UpgradeRequested(by):
@@ -124,6 +132,8 @@ def _end(state: AccountState, subject: str, until_us: int, unpaid: bool) -> None
 
 
 def _fold_payment(state: AccountState, change: PaymentRequested | PaymentSettled | PaymentFailed) -> None:
+    if state.auto is not None:
+        _fold_auto(state.auto, change)
     if isinstance(change, PaymentRequested):
         state.asked[change.payment_id] = Payment(
             change.payment_id, change.purpose, change.subject, change.amount_micros, change.due_us
@@ -137,3 +147,17 @@ def _fold_payment(state: AccountState, change: PaymentRequested | PaymentSettled
     held = state.subscriptions.get(payment.subject)
     if payment.status == "settled" and held is not None and held.unpaid == payment.payment_id:
         held.unpaid = ""
+
+
+def _fold_auto(auto: AutoPayment, change: PaymentRequested | PaymentSettled | PaymentFailed) -> None:
+    if isinstance(change, PaymentRequested):
+        if change.purpose == "auto_top_up":
+            day = day_of(change.due_us)
+            auto.count = auto.count + 1 if day == auto.day else 1
+            auto.open, auto.day = change.payment_id, day
+    elif change.payment_id == auto.open:
+        auto.open = ""
+        if isinstance(change, PaymentFailed):
+            auto.failures, auto.failed_us = auto.failures + 1, change.at_us
+        else:
+            auto.failures = 0

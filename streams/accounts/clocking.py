@@ -13,6 +13,7 @@ from schemas.changes import Change, PaymentRequested
 from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import EntryKind, LedgerRecord
 from streams.accounts.alerting import Alerts, conditions, thresholds_of
+from streams.accounts.auto_payment import next_try_us, top_up_due
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.grants import FOR_EVER, GRANT, Grant
@@ -31,6 +32,10 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
         (g for g in state.grants.values() if g.expires_us < FOR_EVER), key=lambda g: (g.expires_us, g.account)
     )
     renewed = renewals(state, clock.now_us, policy) if state.subscriptions else []
+    at_us = max(clock.now_us, state.as_of_us)
+    asked = top_up_due(state, [], state.paid_shared_micros, at_us, state.sequence + 1, policy)
+    if asked is not None:
+        renewed.append((max(0, at_us), asked))
     if not mortal and not renewed:
         return unchanged(state)
     draft = Draft(state, clock)
@@ -117,6 +122,9 @@ def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
         if term_us is not None:
             reminder_us = term_us - policy.catalog.alerts.renewal_days * MICROS_PER_DAY
             alarms.append(reminder_us if reminder_us > clock.now_us else term_us)
+    retry_us = next_try_us(state, max(clock.now_us, state.as_of_us), policy)
+    if retry_us is not None:
+        alarms.append(retry_us)
     alarms.extend(_boundaries(state, clock.now_us, policy))
     state.next_alarm_us = min(alarms, default=None)
     state.next_lapse_us = min(lapses, default=None)

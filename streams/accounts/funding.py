@@ -1,12 +1,13 @@
-"""Commands that bring credit: create a workspace (P2, C1), add funds (C4, C6), grant credit (C1, W3)."""
+"""Commands about credit: create a workspace (P2, C1), add funds (C4, C6), grant credit (C1, W3), move credit (C4)."""
 
 from __future__ import annotations
 
-from schemas.commands import AddFunds, CreateWorkspace, GrantCredit
+from schemas.commands import AddFunds, CreateWorkspace, GrantCredit, MoveCredit
 from schemas.errors import excerpt
 from schemas.ledger import GrantOpened
 from streams.accounts.creating import create
 from streams.accounts.draft import Draft
+from streams.accounts.grants import Grant
 from streams.accounts.money import instant, usd
 from streams.accounts.orders import Order, Rule, short
 from streams.accounts.policy import Policy
@@ -64,8 +65,37 @@ def _grant_credit(order: Order, body: GrantCredit, draft: Draft) -> None:
     issue(draft, GrantOpened(grant_id, "free", body.amount_micros, command.time_us, expires_us))
 
 
+def _movable(order: Order, app: str | None) -> list[Grant]:
+    return order.state.purse.paid.get(app, [])
+
+
+def _refuse_move(order: Order, body: MoveCredit) -> str:
+    if body.from_app == body.to_app:
+        return "to_app: credit stays where it is (C4)."
+    there = sum(grant.remaining_micros for grant in _movable(order, body.from_app))
+    if body.amount_micros > there:
+        whose = f"of {body.from_app}" if body.from_app else "that all apps share"
+        return f"amount_micros: {usd(body.amount_micros)} is more than the paid credit {whose}, {usd(there)} (C4)."
+    return ""
+
+
+def _move(order: Order, body: MoveCredit, draft: Draft) -> None:
+    """Out of the oldest grants first, into a new one."""
+    left, command = body.amount_micros, order.command
+    for grant in _movable(order, body.from_app):
+        part = min(left, grant.remaining_micros)
+        left -= part
+        draft.on_grant(grant, -part)
+        if left == 0:
+            break
+    grant_id = f"{order.state.workspace}/move/{short(command.command_id)}"
+    opened = GrantOpened(grant_id, "paid", body.amount_micros, command.time_us, app=body.to_app, moved=True)
+    draft.on_grant(draft.open_grant(opened), body.amount_micros)
+
+
 RULES: dict[type, Rule] = {
     CreateWorkspace: Rule("workspace_created", _refuse_workspace, _create_workspace),
     AddFunds: Rule("credit_added", _refuse_funds, _add_funds),
+    MoveCredit: Rule("credit_moved", _refuse_move, _move),
     GrantCredit: Rule("credit_added", lambda order, body: "", _grant_credit),
 }

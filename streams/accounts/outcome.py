@@ -6,6 +6,7 @@ from schemas.changes import PaymentRequested
 from schemas.ledger import EntryKind, LedgerRecord
 from schemas.payments import PaymentRequest
 from streams.accounts.alerting import Alerts, conditions, thresholds_of
+from streams.accounts.auto_payment import top_up_due
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.policy import Policy
@@ -24,6 +25,11 @@ def posted(
 ) -> Decision:
     """The decision to post a draft."""
     state = draft.state
+    if state.auto is not None or draft.changes:
+        at_us = max(moment.clock.now_us, state.as_of_us, time_us)
+        asked = top_up_due(state, draft.changes, draft.shared_micros, at_us, state.sequence + 1, policy)
+        if asked is not None:
+            draft.changes.append(asked)
     record = draft.record(kind, time_us, moment.origin(), cause, actor, note)
     thresholds = thresholds_of(state, policy, draft)
     holding = conditions(draft.available_micros, thresholds)

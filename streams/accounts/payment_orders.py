@@ -5,9 +5,10 @@ from __future__ import annotations
 from schemas.changes import PaymentFailed, PaymentSettled
 from schemas.commands import FailPayment, SettlePayment
 from schemas.errors import excerpt
+from schemas.ledger import GrantOpened
 from streams.accounts.draft import Draft
-from streams.accounts.orders import Order, Rule
-from streams.accounts.postings import fee
+from streams.accounts.orders import Order, Rule, short
+from streams.accounts.postings import fee, issue
 
 
 def _refuse(order: Order, body: SettlePayment | FailPayment) -> str:
@@ -25,11 +26,15 @@ def _refuse(order: Order, body: SettlePayment | FailPayment) -> str:
 def _settle(order: Order, body: SettlePayment, draft: Draft) -> None:
     payment = order.state.asked[body.payment_id]
     draft.changes.append(PaymentSettled(body.payment_id))
-    fee(draft, payment.purpose, payment.amount_micros)
+    if payment.purpose != "auto_top_up":
+        fee(draft, payment.purpose, payment.amount_micros)
+        return
+    grant_id = f"{order.state.workspace}/payment/{short(payment.payment_id)}"
+    issue(draft, GrantOpened(grant_id, "paid", payment.amount_micros, order.command.time_us))
 
 
 def _fail(order: Order, body: FailPayment, draft: Draft) -> None:
-    draft.changes.append(PaymentFailed(body.payment_id, body.reason))
+    draft.changes.append(PaymentFailed(body.payment_id, body.reason, order.command.time_us))
 
 
 RULES: dict[type, Rule] = {

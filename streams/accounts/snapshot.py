@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from schemas.changes import AlertsSet
 from schemas.ledger import Covered
-from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription, Told
+from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
 from streams.accounts.state import DUE, AccountState, OpenCharge
@@ -42,6 +42,7 @@ class _Account(Struct, array_like=True):
     daily: list[tuple[int, tuple[int, int]]]
     last_added_micros: int
     thresholds: AlertsSet | None
+    auto: AutoPayment | None
     told: list[tuple[str, str]]
     told_raised: tuple[str, ...]
     entitled: list[tuple[str, Told]]
@@ -98,6 +99,7 @@ def encode_account(state: AccountState) -> bytes:
             daily=sorted(state.daily.items()),
             last_added_micros=state.last_added_micros,
             thresholds=state.thresholds,
+            auto=state.auto,
             told=sorted(state.told.items()),
             told_raised=state.told_raised,
             entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
@@ -140,6 +142,7 @@ def decode_account(value: bytes) -> AccountState:
     state.daily = dict(held.daily)
     state.last_added_micros = held.last_added_micros
     state.thresholds = held.thresholds
+    state.auto = held.auto
     state.told = dict(held.told)
     state.told_raised = held.told_raised
     state.entitled = dict(held.entitled)

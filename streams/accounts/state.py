@@ -15,7 +15,7 @@ from msgspec import Struct
 from schemas.changes import AlertsSet
 from schemas.instants import MICROS_PER_MINUTE, day_of
 from schemas.ledger import GENESIS_HASH, Covered
-from streams.accounts.apps import AppState, ContractSpan, Payment, Subscription, Told
+from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.grants import Grant, Purse
 
 BEFORE_ALL = -(2**62)
@@ -106,6 +106,7 @@ class AccountState:
     daily: dict[int, tuple[int, int]] = field(default_factory=dict)
     last_added_micros: int = 0
     thresholds: AlertsSet | None = None
+    auto: AutoPayment | None = None
     told: dict[str, str] = field(default_factory=dict)
     entitled: dict[str, Told] = field(default_factory=dict)
     told_raised: tuple[str, ...] = ()

@@ -18,10 +18,13 @@ from schemas.commands import (
     EndContract,
     FailPayment,
     InboxRecord,
+    MoveCredit,
     PublishApp,
     RequestUpgrade,
+    SetAutoPayment,
     SettlePayment,
     StartTrial,
+    StopAutoPayment,
     Subscribe,
     UnpublishApp,
 )
@@ -75,6 +78,7 @@ RULES = {
     "trial_days": 2,
     "subscription": (5 * USD, 2, 30 * CENT),
     "grace": 3,
+    "pause": HOUR,
     "prices": [(0, 20 * CENT), (T0 + 2 * DAY, 35 * CENT)],
 }
 APPS = ("bot", "shop", "new")
@@ -175,7 +179,11 @@ def _management(random: Random, now: int) -> CommandBody:
         StartTrial("new"), Subscribe(app, "essential", random.choice(("monthly", "monthly", "yearly"))),
         Subscribe(app, "essential", "monthly"), CancelPlan(app), RequestUpgrade(random.choice((app, "bot"))),
         ApproveUpgrade(contract), DeclineUpgrade("no"), EndContract("over"), SettlePayment(payment),
-        FailPayment(payment, "declined"),
+        FailPayment(payment, "declined"), MoveCredit(30 * CENT, random.choice((None, app)), random.choice((None, app))),
+        SetAutoPayment(40 * CENT, random.choice((50 * CENT, 2 * USD)), random.choice(("card", "ach", "wire"))),
+        SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3), StopAutoPayment(),
+        *(SettlePayment(f"acme/auto/{n}") for n in random.sample(range(2, 30), 4)),
+        *(FailPayment(f"acme/auto/{n}", "declined") for n in random.sample(range(2, 30), 4)),
     )  # fmt: skip
     return random.choice(bodies)
 
@@ -195,6 +203,9 @@ def _planned(random: Random) -> list[InboxRecord]:
     bodies: list[CommandBody] = [CreateApp("new"), PublishApp("new"), *random.choice(plans)]
     paid = [command("paid", SettlePayment(f"acme/fee/{of}/{T0}")) for of in ("app/new", "contract")]
     given = [command(f"b{at}", body, T0, "operator") for at, body in enumerate(bodies)]
+    if random.random() < 0.4:
+        given.append(funds(50 * CENT, "first", T0, None, "operator", "first"))
+        given.append(command("auto", SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3), T0, "operator"))
     return [create("b", T0), *given, *random.choice(([], [], paid))]
 
 

@@ -24,6 +24,7 @@ MAY: dict[type, tuple[str, ...]] = {
     **dict.fromkeys((c.PublishApp, c.UnpublishApp, c.StartTrial, c.Subscribe, c.CancelPlan), _OWNERS),
     c.RequestUpgrade: _OWNERS[1:],
     **dict.fromkeys((c.ApproveUpgrade, c.DeclineUpgrade, c.EndContract), ("operator",)),
+    **dict.fromkeys((c.MoveCredit, c.SetAutoPayment, c.StopAutoPayment), _OWNERS[:2]),
     **dict.fromkeys((c.SettlePayment, c.FailPayment), ("operator", "system")),
 }
 
@@ -64,6 +65,8 @@ class Naive:
         self.subs: dict[str, dict[str, Any]] = {}
         self.fees: dict[str, dict[str, Any]] = {}
         self.wish = False
+        self.auto: dict[str, Any] | None = None
+        self.command_id, self.time = "", 0
         self.newest = -NEVER
         self.alerts: list[tuple[str, str, int]] = []
 
@@ -300,11 +303,23 @@ class Naive:
         elif isinstance(body, GrantCredit):
             self.give(f"grant/{command.command_id}", "free", body.amount_micros, command.time_us, None)
         else:
+            self.command_id, self.time = command.command_id, command.time_us
             self.manage(body, max(command.time_us, self.newest + 1))
         self.settle()
 
     def manage(self, body: Any, at: int) -> None:
         match body:
+            case c.MoveCredit(amount, source, target):
+                for grant in sorted(self.grants, key=lambda g: (g["at"], g["id"])):
+                    if grant["credit"] == "paid" and grant["app"] == source:
+                        part = min(amount, self.left(grant))
+                        self.moves.append((grant["id"], -part))
+                        amount -= part
+                self.give(f"move/{self.command_id}", "paid", body.amount_micros, self.time, target)
+            case c.SetAutoPayment():
+                self.auto = (self.auto or {"open": None, "asked": []}) | {"set": body, "failed": []}
+            case c.StopAutoPayment():
+                self.auto = None
             case c.CreateApp(app):
                 self.apps[app] = {"published": [], "plans": [], "tried": False, "new": True}
             case c.PublishApp(app) | c.UnpublishApp(app):
@@ -342,8 +357,30 @@ class Naive:
                 fee["status"] = "settled" if isinstance(body, c.SettlePayment) else "failed"
                 if fee["status"] == "failed":
                     self.alerts.append(("payment_failed", "", self.available()))
+                    if self.auto and self.auto["open"] == payment:
+                        self.auto |= {"open": None, "failed": [*self.auto["failed"], self.time]}
+                elif fee["subject"] is None:
+                    self.give(f"payment/{payment}", "paid", fee["amount"], self.time, None)
+                    if self.auto and self.auto["open"] == payment:
+                        self.auto |= {"open": None, "failed": []}
                 elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
                     self.subs[fee["subject"]]["unpaid"] = None
+
+    def top_up(self, at: int, sequence: int) -> None:
+        """C10, at the end of whatever left a record: at most one in flight, so many a day, a pause after failures."""
+        auto = self.auto
+        shared = sum(self.left(g) for g in self.grants if g["credit"] == "paid" and g["app"] is None)
+        if auto is None or auto["open"] or shared >= auto["set"].below_micros:
+            return
+        failed, today = auto["failed"], [day for day in auto["asked"] if day >= at // DAY]
+        if len(failed) > auto["set"].retries or len(today) >= auto["set"].maximum_per_day:
+            return
+        if failed and at < failed[-1] + len(failed) * self.rules["pause"]:
+            return
+        name = f"acme/auto/{sequence}"
+        self.fees[name] = {"subject": None, "amount": auto["set"].amount_micros, "due": at, "status": "open"}
+        auto["open"] = name
+        auto["asked"].append(at // DAY)
 
     def current(self, app: str, at: int) -> Any:
         return next((p for p in reversed(self.apps[app]["plans"]) if p[0] <= at < p[1]), None)
@@ -424,6 +461,14 @@ class Naive:
             case c.CancelPlan():
                 span = self.current(body.app, at)
                 return span is not None and (span[3] is None or span[1] > self.term(span[0], span[3], at)[1])
+            case c.MoveCredit(amount, source, target):
+                mine = [g for g in self.grants if g["credit"] == "paid" and g["app"] == source]
+                return source != target and amount <= sum(map(self.left, mine))
+            case c.SetAutoPayment():
+                fits = self.rules["least"] <= body.amount_micros <= self.rules["most"]
+                return body.method != "wire" and bool(self.payments) and fits
+            case c.StopAutoPayment():
+                return self.auto is not None
             case c.RequestUpgrade():
                 return not self.wish and not covered
             case c.DeclineUpgrade():

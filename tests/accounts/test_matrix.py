@@ -16,11 +16,14 @@ from schemas.commands import (
     EndContract,
     FailPayment,
     GrantCredit,
+    MoveCredit,
     PublishApp,
     RequestUpgrade,
     SetAlerts,
+    SetAutoPayment,
     SettlePayment,
     StartTrial,
+    StopAutoPayment,
     Subscribe,
     UnpublishApp,
 )
@@ -33,12 +36,15 @@ ROLES = ("operator", "workspace_owner", "app_owner", "collaborator", "system")
 FEE = f"acme/fee/app/bot/{T0}"
 CONTRACT = ApproveUpgrade(Contract(0, 10, "yearly", "block"))
 NEW = CreateWorkspace("olga")
+FUNDED = (NEW, AddFunds(100 * USD, "first"))
 DRAFT = (NEW, CreateApp("bot"))
 LIVE = (*DRAFT, PublishApp("bot"))
 SUBSCRIBED = (*LIVE, Subscribe("bot", "essential", "monthly"))
 STATES: dict[str, tuple[CommandBody, ...]] = {
     "nothing": (),
     "workspace": (NEW,),
+    "funded": FUNDED,
+    "auto": (*FUNDED, SetAutoPayment(50 * USD, 100 * USD, "ach")),
     "draft": DRAFT,
     "live": LIVE,
     "unpublished": (*LIVE, UnpublishApp("bot")),
@@ -51,13 +57,13 @@ STATES: dict[str, tuple[CommandBody, ...]] = {
     "enterprise": (*LIVE, CONTRACT),
 }
 _APP = {"draft", "live", "unpublished", "trial", "subscribed", "paid", "failed", "cancelled", "requested", "enterprise"}
-_EXISTS = {"workspace", *_APP}
+_EXISTS = {"workspace", "funded", "auto", *_APP}
 _PLANNED = {"trial", "subscribed", "paid", "failed"}
 ACCEPTED: list[tuple[CommandBody, set[str]]] = [
     (NEW, {"nothing"}),
     (AddFunds(100 * USD, "p"), _EXISTS),
     (GrantCredit(1, "goodwill"), _EXISTS),
-    (CreateApp("bot"), {"workspace"}),
+    (CreateApp("bot"), {"workspace", "funded", "auto"}),
     (PublishApp("bot"), {"draft", "unpublished"}),
     (UnpublishApp("bot"), _APP - {"draft", "unpublished"}),
     (StartTrial("bot"), {"draft", "live", "unpublished", "requested"}),
@@ -68,6 +74,11 @@ ACCEPTED: list[tuple[CommandBody, set[str]]] = [
     (CONTRACT, _EXISTS),
     (DeclineUpgrade("no"), {"requested"}),
     (EndContract("over"), {"enterprise"}),
+    (MoveCredit(100 * USD, to_app="bot"), {"funded", "auto"}),
+    (SetAutoPayment(50 * USD, 100 * USD, "card"), {"funded", "auto"}),
+    (SetAutoPayment(50 * USD, 100 * USD, "wire"), set()),
+    (SetAutoPayment(50 * USD, 99 * USD, "ach"), set()),
+    (StopAutoPayment(), {"auto"}),
     (SetAlerts((10 * USD,), (20,)), _EXISTS),
     (SettlePayment(FEE), {"subscribed", "failed", "cancelled"}),
     (FailPayment(FEE, "no cover"), {"subscribed", "cancelled"}),
