@@ -149,6 +149,53 @@ class AutoPaymentStopped(Struct, frozen=True, tag_field="change", tag="auto_paym
     """C10: no more payments are asked for by themselves."""
 
 
+class PersonChanged(Struct, frozen=True, tag_field="change", tag="person_changed"):
+    """W1, W2: what a person is to the workspace from here on."""
+
+    user: Text
+    role: Literal["invited", "member", "owner"]
+
+
+class PersonRemoved(Struct, frozen=True, tag_field="change", tag="person_removed"):
+    """W2: a person who is no user of the workspace, nor of its apps, any more."""
+
+    user: Text
+
+
+class CollaboratorAdded(Struct, frozen=True, tag_field="change", tag="collaborator_added"):
+    """W2: a user works on an app, in a role."""
+
+    app: Name
+    user: Text
+    role: Text
+
+
+class CollaboratorRemoved(Struct, frozen=True, tag_field="change", tag="collaborator_removed"):
+    """W2: a user works on an app no more."""
+
+    app: Name
+    user: Text
+
+
+class AppTransferred(Struct, frozen=True, tag_field="change", tag="app_transferred"):
+    """W2: the app has another owner."""
+
+    app: Name
+    owner: Text
+
+
+class LicenceAssigned(Struct, frozen=True, tag_field="change", tag="licence_assigned"):
+    """P10: a product is licensed."""
+
+    product: Text
+
+
+class LicenceRemoved(Struct, frozen=True, tag_field="change", tag="licence_removed"):
+    """P10: a product is licensed no more."""
+
+    product: Text
+
+
 class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
     """A1: low balance is told below these amounts, and below these percentages of the credit last added."""
 
@@ -157,7 +204,14 @@ class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
 
 
 Change = (
-    AlertsSet
+    PersonChanged
+    | PersonRemoved
+    | CollaboratorAdded
+    | CollaboratorRemoved
+    | AppTransferred
+    | LicenceAssigned
+    | LicenceRemoved
+    | AlertsSet
     | AutoPaymentSet
     | AutoPaymentStopped
     | AppAppeared

@@ -110,6 +110,63 @@ class EndContract(Struct, frozen=True, tag_field="kind", tag="end_contract"):
     reason: Text
 
 
+class InviteUser(Struct, frozen=True, tag_field="kind", tag="invite_user"):
+    """Invite a person to the workspace (W2)."""
+
+    user: Text
+
+
+class AcceptInvitation(Struct, frozen=True, tag_field="kind", tag="accept_invitation"):
+    """Join the workspace one was invited to (W1): given by the invited person."""
+
+
+class AssignRole(Struct, frozen=True, tag_field="kind", tag="assign_role"):
+    """Make a user an owner of the workspace, or a member (W2)."""
+
+    user: Text
+    role: Literal["member", "owner"]
+
+
+class RemoveUser(Struct, frozen=True, tag_field="kind", tag="remove_user"):
+    """Take a person out of the workspace and its apps (W2)."""
+
+    user: Text
+
+
+class InviteCollaborator(Struct, frozen=True, tag_field="kind", tag="invite_collaborator"):
+    """Let a user of the workspace work on an app, in a role (W2)."""
+
+    app: Name
+    user: Text
+    role: Text
+
+
+class RemoveCollaborator(Struct, frozen=True, tag_field="kind", tag="remove_collaborator"):
+    """Let a user work on an app no more (W2)."""
+
+    app: Name
+    user: Text
+
+
+class TransferApp(Struct, frozen=True, tag_field="kind", tag="transfer_app"):
+    """Give an app to another user of the workspace (W2)."""
+
+    app: Name
+    user: Text
+
+
+class AssignLicence(Struct, frozen=True, tag_field="kind", tag="assign_licence"):
+    """License a product (P10)."""
+
+    product: Text
+
+
+class RemoveLicence(Struct, frozen=True, tag_field="kind", tag="remove_licence"):
+    """End a product's licence (P10)."""
+
+    product: Text
+
+
 class MoveCredit(Struct, frozen=True, tag_field="kind", tag="move_credit", omit_defaults=True):
     """Move unspent paid credit (C4) from an app's own to another's, or from or to what all share (no app)."""
 
@@ -166,6 +223,15 @@ CommandBody = (
     | ApproveUpgrade
     | DeclineUpgrade
     | EndContract
+    | InviteUser
+    | AcceptInvitation
+    | AssignRole
+    | RemoveUser
+    | InviteCollaborator
+    | RemoveCollaborator
+    | TransferApp
+    | AssignLicence
+    | RemoveLicence
     | MoveCredit
     | SetAutoPayment
     | StopAutoPayment

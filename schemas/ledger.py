@@ -45,6 +45,8 @@ EntryKind = Literal[
     "payment_failed",
     "settings_changed",
     "credit_moved",
+    "people_changed",
+    "licence_changed",
 ]
 Covered = Literal["", "included", "beyond", "unpublished"]
 """Why a charge costs nothing: it is one of the plan's included units, lies past them where more is not sold (trial, a

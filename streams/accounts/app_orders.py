@@ -31,6 +31,10 @@ def _refuse_creation(order: Order, body: CreateApp) -> str:
     strange = [product for product in body.products if product not in known]
     if strange:
         return f"products: {excerpt(strange[0])} is no product; there are {', '.join(known)} (P10)."
+    unlicensed = [product for product in body.products if product not in order.state.licences]
+    if order.state.licences and unlicensed:
+        licensed = ", ".join(sorted(order.state.licences))
+        return f"products: {unlicensed[0]} is not licensed; apps can be created for {licensed} (P10)."
     limit = standing_at(order.state, None, order.effective_us, order.policy).plan.usage_limits.get("apps")
     contract = contract_at(order.state, order.effective_us)
     if contract is not None:

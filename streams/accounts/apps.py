@@ -57,6 +57,7 @@ class AppState(Struct):
     spans: list[Span] = field(default_factory=list)
     trial_used: bool = False
     products: tuple[str, ...] = ()
+    collaborators: dict[str, str] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:

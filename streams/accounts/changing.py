@@ -7,15 +7,22 @@ from schemas.changes import (
     AppAppeared,
     AppCreated,
     AppPublished,
+    AppTransferred,
     AppUnpublished,
     AutoPaymentSet,
     AutoPaymentStopped,
     Change,
+    CollaboratorAdded,
+    CollaboratorRemoved,
     ContractBegan,
     ContractEnds,
+    LicenceAssigned,
+    LicenceRemoved,
     PaymentFailed,
     PaymentRequested,
     PaymentSettled,
+    PersonChanged,
+    PersonRemoved,
     PlanEnds,
     PlanTaken,
     UpgradeDeclined,
@@ -34,16 +41,16 @@ POOLS_KEPT = 3
 def fold_change(state: AccountState, change: Change) -> None:
     """Fold one change."""
     match change:
-        case AppAppeared(app):
-            keep_app(state, appeared(app))
-        case AppCreated(app, owner, from_us, products):
-            keep_app(state, AppState(app, owner, from_us, products=products))
-        case AppPublished(app, from_us):
-            state.apps[app].publish(True, from_us)
-            keep_app(state, state.apps[app])
-        case AppUnpublished(app, from_us):
-            state.apps[app].publish(False, from_us)
-            keep_app(state, state.apps[app])
+        case AppAppeared(name):
+            keep_app(state, appeared(name))
+        case AppCreated(name, owner, from_us, products):
+            keep_app(state, AppState(name, owner, from_us, products=products))
+        case AppPublished(name, from_us):
+            state.apps[name].publish(True, from_us)
+            keep_app(state, state.apps[name])
+        case AppUnpublished(name, from_us):
+            state.apps[name].publish(False, from_us)
+            keep_app(state, state.apps[name])
         case PlanTaken() | PlanEnds():
             _fold_plan(state, change)
         case ContractBegan() | ContractEnds():
@@ -52,6 +59,23 @@ def fold_change(state: AccountState, change: Change) -> None:
             state.auto = renewed(state.auto, change)
         case AutoPaymentStopped():
             state.auto = None
+        case PersonChanged(user, role):
+            state.people[user] = role
+        case PersonRemoved(user):
+            del state.people[user]
+            for app in state.apps.values():
+                app.collaborators.pop(user, None)
+        case CollaboratorAdded(name, user, role):
+            state.apps[name].collaborators[user] = role
+        case CollaboratorRemoved(name, user):
+            del state.apps[name].collaborators[user]
+        case AppTransferred(name, owner):
+            state.apps[name].owner = owner
+            state.apps[name].collaborators.pop(owner, None)
+        case LicenceAssigned(product):
+            state.licences.add(product)
+        case LicenceRemoved(product):
+            state.licences.discard(product)
         case AlertsSet():
             state.thresholds = change
         case UpgradeRequested(by):

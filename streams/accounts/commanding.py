@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.commands import AddFunds, Command, CreateWorkspace, GrantCredit
 from schemas.errors import excerpt
-from streams.accounts import app_orders, contract_orders, funding, payment_orders, setting_orders
+from streams.accounts import app_orders, contract_orders, funding, payment_orders, people_orders, setting_orders
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.orders import Order, Rule
@@ -28,6 +28,7 @@ RULES: dict[type, Rule] = {
     **contract_orders.RULES,
     **payment_orders.RULES,
     **setting_orders.RULES,
+    **people_orders.RULES,
 }
 _encode = msgspec.json.Encoder().encode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.changes import PersonChanged
 from schemas.commands import AddFunds, CreateWorkspace, GrantCredit, MoveCredit
 from schemas.errors import excerpt
 from schemas.ledger import GrantOpened
@@ -21,7 +22,8 @@ def _refuse_workspace(order: Order, _: CreateWorkspace) -> str:
     return f"workspace: {state.workspace} exists already, created at {instant(state.created_us)} (W1)."
 
 
-def _create_workspace(order: Order, _: CreateWorkspace, draft: Draft) -> None:
+def _create_workspace(order: Order, body: CreateWorkspace, draft: Draft) -> None:
+    draft.changes.append(PersonChanged(body.owner, "owner"))
     create(draft, order.command.time_us, order.policy)
 
 

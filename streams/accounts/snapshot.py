@@ -43,6 +43,8 @@ class _Account(Struct, array_like=True):
     last_added_micros: int
     thresholds: AlertsSet | None
     auto: AutoPayment | None
+    people: list[tuple[str, str]]
+    licences: list[str]
     told: list[tuple[str, str]]
     told_raised: tuple[str, ...]
     entitled: list[tuple[str, Told]]
@@ -88,7 +90,7 @@ def encode_account(state: AccountState) -> bytes:
             commands=sorted(state.commands.items()),
             payments=sorted(state.payments.items()),
             raised=state.raised,
-            apps=[app for _, app in sorted(state.apps.items())],
+            apps=[_ordered(app) for _, app in sorted(state.apps.items())],
             contracts=state.contracts,
             subscriptions=[held for _, held in sorted(state.subscriptions.items())],
             asked=[payment for _, payment in sorted(state.asked.items())],
@@ -100,6 +102,8 @@ def encode_account(state: AccountState) -> bytes:
             last_added_micros=state.last_added_micros,
             thresholds=state.thresholds,
             auto=state.auto,
+            people=sorted(state.people.items()),
+            licences=sorted(state.licences),
             told=sorted(state.told.items()),
             told_raised=state.told_raised,
             entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
@@ -143,6 +147,8 @@ def decode_account(value: bytes) -> AccountState:
     state.last_added_micros = held.last_added_micros
     state.thresholds = held.thresholds
     state.auto = held.auto
+    state.people = dict(held.people)
+    state.licences = set(held.licences)
     state.told = dict(held.told)
     state.told_raised = held.told_raised
     state.entitled = dict(held.entitled)
@@ -159,6 +165,11 @@ def decode_bucket(value: bytes) -> tuple[str, list[OpenCharge]]:
     """A workspace, and the open charges of one of its buckets."""
     held = _decode_bucket(value)
     return held.workspace, [OpenCharge(*row) for row in held.charges]
+
+
+def _ordered(app: AppState) -> AppState:
+    app.collaborators = dict(sorted(app.collaborators.items()))
+    return app
 
 
 def _count(state: AccountState, grant: Grant) -> None:

@@ -89,6 +89,14 @@ def balance_status(state: AccountState) -> BalanceStatus:
     return "using_free_credits" if state.available_micros > paid else "sufficient_funds"
 
 
+def buttons(state: AccountState, policy: Policy) -> dict[str, str]:
+    """P10: what is shown for each product."""
+    return {
+        product.id: "create_new" if product.id in state.licences else product.unlicensed
+        for product in policy.catalog.products
+    }
+
+
 def burning(state: AccountState, at_us: int) -> Burning:
     """C11: over the seven whole days before the day of an instant."""
     today = day_of(at_us)

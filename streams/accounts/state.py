@@ -107,6 +107,8 @@ class AccountState:
     last_added_micros: int = 0
     thresholds: AlertsSet | None = None
     auto: AutoPayment | None = None
+    people: dict[str, str] = field(default_factory=dict)
+    licences: set[str] = field(default_factory=set)
     told: dict[str, str] = field(default_factory=dict)
     entitled: dict[str, Told] = field(default_factory=dict)
     told_raised: tuple[str, ...] = ()
