@@ -31,6 +31,8 @@ def posted(
         if asked is not None:
             draft.changes.append(asked)
     record = draft.record(kind, time_us, moment.origin(), cause, actor, note)
+    if is_comfortable(draft, policy) and not state.raised:
+        return Decision((), record)
     thresholds = thresholds_of(state, policy, draft)
     holding = conditions(draft.available_micros, thresholds)
     if holding == state.raised and not draft.grants and not draft.changes:
@@ -42,6 +44,16 @@ def posted(
     alerts.balance(holding, thresholds, time_us, record.sequence)
     alerts.changed(record)
     return Decision(holding, record, tuple(alerts.raised), requests_of(record, moment, 1 + len(alerts.raised)))
+
+
+def is_comfortable(draft: Draft, policy: Policy) -> bool:
+    """Whether an ordinary charge leaves more than any threshold, seen at a glance: the hot path."""
+    return (
+        not draft.changes
+        and not draft.grants
+        and draft.state.thresholds is None
+        and draft.available_micros > policy.low_balance_micros
+    )
 
 
 def requests_of(record: LedgerRecord | None, moment: Moment, first: int) -> tuple[PaymentRequest, ...]:
