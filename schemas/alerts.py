@@ -8,7 +8,17 @@ from msgspec import Meta, Struct
 
 from schemas.units import Micros, Name, Origin, Text
 
-AlertKind = Literal["low_balance", "zero_balance", "free_credit_expiring", "free_credit_lapsed"]
+AlertKind = Literal[
+    "low_balance",
+    "zero_balance",
+    "free_credit_expiring",
+    "free_credit_lapsed",
+    "payment_failed",
+    "app_stopped",
+    "app_responding",
+    "contract_usage",
+    "renewal_due",
+]
 
 
 class Alert(Struct, frozen=True, omit_defaults=True):
@@ -23,3 +33,4 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     message: Annotated[str, Meta(max_length=512)]
     threshold_micros: int | None = None
     grant_id: Text | None = None
+    app: Name | None = None

@@ -1,4 +1,4 @@
-"""The plan catalog: prices and credits as dated data (rule P1), validated when loaded.
+"""The plan catalog: prices, plans, credits and bounds as dated data (rule P1), validated when loaded.
 
 Money is integer micro-dollars (C7).
 """
@@ -6,50 +6,46 @@ Money is integer micro-dollars (C7).
 from __future__ import annotations
 
 import tomllib
-from datetime import date, datetime
-from decimal import Decimal
+from collections import Counter
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from schemas.errors import ConfigurationError
-from schemas.instants import MICROS_PER_DAY, micros_of
+from schemas.instants import MICROS_PER_DAY
+from schemas.plans import MICROS_PER_USD, Model, Offer, Plan, Price, Trial, Usd, micros_of_usd
 
-MICROS_PER_USD = 1_000_000
-
-
-def micros_of_usd(text: object) -> int:
-    """`"0.20"` to 200000; ValueError when it is not text or finer than a micro-dollar (rule C7)."""
-    if not isinstance(text, str):
-        raise ValueError('an amount is text, e.g. "0.20", never a binary float (C7)')
-    micros = Decimal(text) * MICROS_PER_USD
-    if micros != micros.to_integral_value() or micros < 0:
-        raise ValueError("an amount is not negative and has at most six decimals (C7)")
-    return int(micros)
-
-
-def _micros_of_instant(value: object) -> int:
-    if isinstance(value, str):
-        return micros_of(datetime.fromisoformat(value))
-    raise ValueError("an instant is RFC 3339 text with a time zone")
+__all__ = [
+    "DEFAULT_CATALOG",
+    "MICROS_PER_USD",
+    "AlertSettings",
+    "AutoPaymentBounds",
+    "Catalog",
+    "FreeCredit",
+    "Offer",
+    "Plan",
+    "Price",
+    "Product",
+    "Renewals",
+    "SupportPlan",
+    "TopUp",
+    "Trial",
+    "load_catalog",
+    "micros_of_usd",
+]
 
 
 def _micros_of_day(value: object) -> int:
     return date.fromisoformat(str(value)).toordinal() * MICROS_PER_DAY - date(1970, 1, 1).toordinal() * MICROS_PER_DAY
 
 
-Usd = Annotated[int, BeforeValidator(micros_of_usd)]
 Day = Annotated[int, BeforeValidator(_micros_of_day)]
-At = Annotated[int, BeforeValidator(_micros_of_instant)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class FreeCredit(_Model):
+class FreeCredit(Model):
     """C1, C2: the free credit of a new workspace, its life in days, and the policy's release."""
 
     amount_micros: Usd = Field(alias="usd")
@@ -61,66 +57,95 @@ class FreeCredit(_Model):
         return max(granted_us, self.policy_us) + self.days * MICROS_PER_DAY
 
 
-class TopUp(_Model):
+class TopUp(Model):
     """C4: the bounds of one top-up."""
 
     minimum_micros: Usd = Field(alias="minimum_usd")
     maximum_micros: Usd = Field(alias="maximum_usd")
 
 
-class AlertSettings(_Model):
+class AlertSettings(Model):
     """A1: thresholds."""
 
     low_balance_micros: Usd = Field(alias="low_balance_usd")
     expiring_days: tuple[int, ...]
+    contract_percents: tuple[int, ...] = (80, 100)
+    renewal_days: int = Field(7, ge=1)
 
 
-class Price(_Model):
-    """One dated price of one unit."""
+class AutoPaymentBounds(Model):
+    """C10: the guards that hold whatever an owner sets."""
 
-    unit: Literal["conversation", "session", "notification", "alert"]
-    from_us: At = Field(alias="from")
-    amount_micros: Usd = Field(alias="usd")
+    maximum_per_day: int = Field(3, ge=1)
+    maximum_retries: int = Field(5, ge=0)
+    backoff_minutes: int = Field(60, ge=1)
 
 
-class Plan(_Model):
-    """A plan: what it bills, and at which dated prices."""
+class Renewals(Model):
+    """P8: how long a fee may stay unpaid before the plan falls back to the default one."""
+
+    grace_days: int = Field(7, ge=0, le=27)
+
+
+class SupportPlan(Model):
+    """P7: support for the workspace; `by_contract` has no price of its own."""
 
     id: str
     title: str
-    billing_unit: Literal["conversation", "session"]
-    prices: tuple[Price, ...]
-
-    def bills(self, unit_kind: str) -> bool:
-        """Whether units of this kind are charged under the plan (U10): its billing unit, and notifications."""
-        return unit_kind == self.billing_unit or unit_kind in ("notification", "alert")
-
-    def price_micros(self, unit_kind: str, start_us: int) -> int:
-        """The price in force at a unit's start (P1); ConfigurationError if the catalog has none."""
-        best: Price | None = None
-        for price in self.prices:
-            if price.unit == unit_kind and price.from_us <= start_us and (best is None or price.from_us > best.from_us):
-                best = price
-        if best is None:
-            raise ConfigurationError(f"catalog: plan {self.id} has no price for a {unit_kind} at {start_us} (P1)")
-        return best.amount_micros
+    monthly_micros: Usd = Field(alias="monthly_usd")
+    includes: tuple[str, ...] = ()
+    by_contract: bool = False
 
 
-class Catalog(_Model):
+class Product(Model):
+    """P10: a product, and the button shown while it is not licensed."""
+
+    id: str
+    title: str
+    unlicensed: Literal["try_now", "contact_us"]
+
+
+class Catalog(Model):
     """The whole catalog. The first plan is the default one (P2)."""
 
     free_credit: FreeCredit
     top_up: TopUp
     alerts: AlertSettings
+    auto_payment: AutoPaymentBounds = AutoPaymentBounds.model_validate({})
+    renewals: Renewals = Renewals.model_validate({})
     plans: tuple[Plan, ...] = Field(min_length=1)
+    support_plans: tuple[SupportPlan, ...] = Field(min_length=1)
+    products: tuple[Product, ...] = ()
 
     @model_validator(mode="after")
-    def _each_plan_prices_what_it_bills(self) -> Catalog:
+    def _fits_together(self) -> Catalog:
+        for what, rows in (("plan", self.plans), ("support plan", self.support_plans), ("product", self.products)):
+            twice = [name for name, times in Counter(row.id for row in rows).items() if times > 1]
+            if twice:
+                raise ValueError(f"{what} {twice[0]} is there twice (P1)")
+        default = self.plans[0]
+        if default.kind != "payg":
+            raise ValueError(f"plan {default.id} stands first, so it is the default one, and must be payg (P2)")
+        for kind in ("trial", "contract"):
+            found = [plan.id for plan in self.plans if plan.kind == kind]
+            if len(found) > 1:
+                raise ValueError(f"plans {' and '.join(found)} are both of kind {kind}; there is one at most (P3, P11)")
+        supports = {support.id for support in self.support_plans}
         for plan in self.plans:
-            for unit in (plan.billing_unit, "notification", "alert"):
-                if not any(price.unit == unit for price in plan.prices):
-                    raise ValueError(f"plan {plan.id} bills {unit} but has no price for it (P1)")
+            if plan.support_plan not in supports:
+                raise ValueError(f"plan {plan.id} names support plan {plan.support_plan}, which is not there (P7)")
+            self._check_limits(default, plan)
         return self
+
+    def _check_limits(self, default: Plan, plan: Plan) -> None:
+        """P6: every plan says the same limits, and a contract never less than the default plan."""
+        for ours, least in ((plan.rate_limits, default.rate_limits), (plan.usage_limits, default.usage_limits)):
+            if ours.keys() != least.keys():
+                names = ", ".join(sorted(ours.keys() ^ least.keys()))
+                raise ValueError(f"plans {plan.id} and {default.id} do not state the same limits: {names} (P6)")
+            lower = [name for name in ours if plan.kind == "contract" and ours[name] < least[name]]
+            if lower:
+                raise ValueError(f"plan {plan.id}: {lower[0]} is below that of {default.id} (P6)")
 
     def plan(self, plan_id: str) -> Plan:
         """The plan of that id; ConfigurationError if there is none."""
@@ -128,6 +153,10 @@ class Catalog(_Model):
             if plan.id == plan_id:
                 return plan
         raise ConfigurationError(f"catalog: no plan {plan_id!r}; there are {', '.join(p.id for p in self.plans)}")
+
+    def plan_of_kind(self, kind: str) -> Plan | None:
+        """The first plan of a kind, if there is one."""
+        return next((plan for plan in self.plans if plan.kind == kind), None)
 
 
 DEFAULT_CATALOG = Path(__file__).with_name("catalog.toml")

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.changes import Contract, PaymentMethod, Period
 from schemas.errors import InvalidRecord, excerpt
 from schemas.units import Micros, Name, Text, Unit, Watermark
 
@@ -46,7 +47,198 @@ class GrantCredit(Struct, frozen=True, tag_field="kind", tag="grant_credit"):
     reason: Text
 
 
-CommandBody = CreateWorkspace | AddFunds | GrantCredit
+class CreateApp(Struct, frozen=True, tag_field="kind", tag="create_app", omit_defaults=True):
+    """A new app, in draft (E4); its creator owns it (W1). `products` are those it is made for (P10)."""
+
+    app: Name
+    products: tuple[Text, ...] = ()
+
+
+class PublishApp(Struct, frozen=True, tag_field="kind", tag="publish_app"):
+    """Let the app answer on channels, and be billed (E4)."""
+
+    app: Name
+
+
+class UnpublishApp(Struct, frozen=True, tag_field="kind", tag="unpublish_app"):
+    """Take the app off the channels (E4)."""
+
+    app: Name
+
+
+class StartTrial(Struct, frozen=True, tag_field="kind", tag="start_trial"):
+    """The free trial of a new app (P11)."""
+
+    app: Name
+
+
+class Subscribe(Struct, frozen=True, tag_field="kind", tag="subscribe"):
+    """Take a subscription for an app (P4): at once, its first fee asked for at once."""
+
+    app: Name
+    plan: Text
+    period: Period
+
+
+class CancelPlan(Struct, frozen=True, tag_field="kind", tag="cancel"):
+    """End an app's subscription at the end of its term, or its trial at once (P4, P11)."""
+
+    app: Name
+
+
+class RequestUpgrade(Struct, frozen=True, tag_field="kind", tag="request_upgrade", omit_defaults=True):
+    """Ask for Enterprise (P9)."""
+
+    app: Name | None = None
+
+
+class ApproveUpgrade(Struct, frozen=True, tag_field="kind", tag="approve_upgrade"):
+    """The enterprise contract of the workspace (P3, P9), asked for or not, in the place of one in force."""
+
+    contract: Contract
+
+
+class DeclineUpgrade(Struct, frozen=True, tag_field="kind", tag="decline_upgrade"):
+    """Close the request for Enterprise (P9)."""
+
+    reason: Text
+
+
+class EndContract(Struct, frozen=True, tag_field="kind", tag="end_contract"):
+    """End the enterprise contract (P3) at the command's time."""
+
+    reason: Text
+
+
+class InviteUser(Struct, frozen=True, tag_field="kind", tag="invite_user"):
+    """Invite a person to the workspace (W2)."""
+
+    user: Text
+
+
+class AcceptInvitation(Struct, frozen=True, tag_field="kind", tag="accept_invitation"):
+    """Join the workspace one was invited to (W1): given by the invited person."""
+
+
+class AssignRole(Struct, frozen=True, tag_field="kind", tag="assign_role"):
+    """Make a user an owner of the workspace, or a member (W2)."""
+
+    user: Text
+    role: Literal["member", "owner"]
+
+
+class RemoveUser(Struct, frozen=True, tag_field="kind", tag="remove_user"):
+    """Take a person out of the workspace and its apps (W2)."""
+
+    user: Text
+
+
+class InviteCollaborator(Struct, frozen=True, tag_field="kind", tag="invite_collaborator"):
+    """Let a user of the workspace work on an app, in a role (W2)."""
+
+    app: Name
+    user: Text
+    role: Text
+
+
+class RemoveCollaborator(Struct, frozen=True, tag_field="kind", tag="remove_collaborator"):
+    """Let a user work on an app no more (W2)."""
+
+    app: Name
+    user: Text
+
+
+class TransferApp(Struct, frozen=True, tag_field="kind", tag="transfer_app"):
+    """Give an app to another user of the workspace (W2)."""
+
+    app: Name
+    user: Text
+
+
+class AssignLicence(Struct, frozen=True, tag_field="kind", tag="assign_licence"):
+    """License a product (P10)."""
+
+    product: Text
+
+
+class RemoveLicence(Struct, frozen=True, tag_field="kind", tag="remove_licence"):
+    """End a product's licence (P10)."""
+
+    product: Text
+
+
+class MoveCredit(Struct, frozen=True, tag_field="kind", tag="move_credit", omit_defaults=True):
+    """Move unspent paid credit (C4) from an app's own to another's, or from or to what all share (no app)."""
+
+    amount_micros: Amount
+    from_app: Name | None = None
+    to_app: Name | None = None
+
+
+class SetAutoPayment(Struct, frozen=True, tag_field="kind", tag="set_auto_payment", omit_defaults=True):
+    """When shared paid credit is below X, ask for Y by a method (C10), within the catalog's guards."""
+
+    below_micros: Amount
+    amount_micros: Amount
+    method: PaymentMethod
+    retries: Annotated[int, Meta(ge=0)] = 1
+    maximum_per_day: Annotated[int, Meta(ge=1)] = 1
+
+
+class StopAutoPayment(Struct, frozen=True, tag_field="kind", tag="stop_auto_payment"):
+    """Ask for no more payments (C10)."""
+
+
+class SetAlerts(Struct, frozen=True, tag_field="kind", tag="set_alerts"):
+    """When low balance is told (A1): below amounts, and below percentages of the credit last added."""
+
+    amounts_micros: Annotated[tuple[Amount, ...], Meta(max_length=10)]
+    percents: Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], Meta(max_length=10)]
+
+
+class SettlePayment(Struct, frozen=True, tag_field="kind", tag="settle_payment"):
+    """A requested payment has been made (C10, P8)."""
+
+    payment_id: Text
+
+
+class FailPayment(Struct, frozen=True, tag_field="kind", tag="fail_payment"):
+    """A requested payment has failed (C10)."""
+
+    payment_id: Text
+    reason: Text
+
+
+CommandBody = (
+    CreateWorkspace
+    | AddFunds
+    | GrantCredit
+    | CreateApp
+    | PublishApp
+    | UnpublishApp
+    | StartTrial
+    | Subscribe
+    | CancelPlan
+    | RequestUpgrade
+    | ApproveUpgrade
+    | DeclineUpgrade
+    | EndContract
+    | InviteUser
+    | AcceptInvitation
+    | AssignRole
+    | RemoveUser
+    | InviteCollaborator
+    | RemoveCollaborator
+    | TransferApp
+    | AssignLicence
+    | RemoveLicence
+    | MoveCredit
+    | SetAutoPayment
+    | StopAutoPayment
+    | SetAlerts
+    | SettlePayment
+    | FailPayment
+)
 
 
 class Command(Struct, frozen=True, tag_field="type", tag="command.v1"):

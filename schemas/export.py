@@ -9,18 +9,22 @@ import msgspec
 from schemas.alerts import Alert
 from schemas.aside import SetAside
 from schemas.commands import InboxRecord
+from schemas.entitlements import Entitlement
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
+from schemas.payments import PaymentRequest
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `set-aside`."""
+    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `set-aside`."""
     return {
         "interaction": {"$schema": _DIALECT, **InteractionEvent.model_json_schema()},
         "account-inbox": {"$schema": _DIALECT, **msgspec.json.schema(InboxRecord)},
         "ledger": {"$schema": _DIALECT, **msgspec.json.schema(LedgerRecord)},
         "alert": {"$schema": _DIALECT, **msgspec.json.schema(Alert)},
+        "entitlement": {"$schema": _DIALECT, **msgspec.json.schema(Entitlement)},
+        "payment-request": {"$schema": _DIALECT, **msgspec.json.schema(PaymentRequest)},
         "set-aside": {"$schema": _DIALECT, **msgspec.json.schema(SetAside)},
     }

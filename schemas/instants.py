@@ -33,6 +33,11 @@ def text_of(micros: int) -> str:
     return datetime_of(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def micros_of_text(text: str) -> int:
+    """Microseconds of RFC 3339 text, e.g. `2026-01-31T09:00:00Z`; ValueError if it is none or has no time zone."""
+    return micros_of(datetime.fromisoformat(text))
+
+
 def day_of(micros: int) -> int:
     """The UTC day as days since the epoch (rule U5 counts units by the day of their start)."""
     return micros // MICROS_PER_DAY

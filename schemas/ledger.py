@@ -6,11 +6,14 @@ Amounts are integer micro-dollars (C7). `lines` sum to zero. Account names:
 - `due:<app>`: charges of the app that no credit covered (C6); never positive, and minus it is what is owed.
 - `usage:<kind>`: what was charged for conversations, sessions, ...
 - `issued:free`, `issued:paid`: where credit comes from. `lapsed`: where expired credit goes (C3).
+- `fees:<purpose>`, `received`: fees paid (P8), and where they came from; they are no credit.
 
 A record's lines are one or more postings, one after the other; each sums to zero where it ends and not before. The
 first line says what a posting is: `issued:*` new credit, `usage:*` a charge (positive) or the reversal of one
 (negative), in the order of `charges`; `due:*` the settlement of what was owed, by the grant of its second line;
-`lapsed` credit that lapses.
+`lapsed` credit that lapses; `grant:*` credit moved out of it into the grant of the last line; `fees:*` a fee paid.
+A unit that costs nothing because it is included in a plan, lies past what a plan allows, or belongs to an app that is
+not published has a charge with the reason in `covered` and one line of zero.
 """
 
 from __future__ import annotations
@@ -21,13 +24,33 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.changes import Change
 from schemas.errors import InvalidRecord, excerpt
 from schemas.units import Micros, Name, Origin, Text, UnitId
 
 GENESIS_HASH = "0" * 64
 """`previous_hash` of a workspace's first record."""
 
-EntryKind = Literal["workspace_created", "credit_added", "charge", "reversal", "lapse", "command_refused"]
+EntryKind = Literal[
+    "workspace_created",
+    "credit_added",
+    "charge",
+    "reversal",
+    "lapse",
+    "command_refused",
+    "app_changed",
+    "plan_changed",
+    "payment_requested",
+    "payment_settled",
+    "payment_failed",
+    "settings_changed",
+    "credit_moved",
+    "people_changed",
+    "licence_changed",
+]
+Covered = Literal["", "included", "beyond", "unpublished"]
+"""Why a charge costs nothing: it is one of the plan's included units, lies past them where more is not sold (trial, a
+contract that blocks), or its app was not published when it began (E4)."""
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -41,7 +64,9 @@ class Line(Struct, frozen=True, gc=False):
 class Charge(Struct, frozen=True, gc=False, omit_defaults=True):
     """What was priced: the unit, the price version in force at its start (P1), and who used it.
 
-    `reversed`: the record takes this charge back (C8); its `usage` line is negative.
+    `reversed`: the record takes this charge back (C8); its `usage` line is negative. `covered` says why it costs
+    nothing; `pool` names the term whose included units it counts in: `<app>@<start of the term>`, without an app for
+    a contract.
     """
 
     unit_id: UnitId
@@ -52,10 +77,13 @@ class Charge(Struct, frozen=True, gc=False, omit_defaults=True):
     price_micros: Annotated[int, Meta(ge=0)]
     plan: Text
     reversed: bool = False
+    covered: Covered = ""
+    pool: str = ""
 
 
 class GrantOpened(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A new grant: free or paid credit, shared (`app` absent) or mapped to one app, with its expiry if it has one."""
+    """A new grant: free or paid credit, shared (`app` absent) or mapped to one app, with its expiry if it has one.
+    `moved`: it comes out of other grants of the workspace (C4), and is no new credit."""
 
     grant_id: Text
     credit: Literal["free", "paid"]
@@ -63,6 +91,7 @@ class GrantOpened(Struct, frozen=True, gc=False, omit_defaults=True):
     granted_us: Micros
     expires_us: Micros | None = None
     app: Name | None = None
+    moved: bool = False
 
 
 class Balances(Struct, frozen=True, gc=False):
@@ -96,6 +125,7 @@ class LedgerRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     grants: tuple[GrantOpened, ...] = ()
     actor: Text | None = None
     note: Annotated[str, Meta(max_length=1024)] = ""
+    changes: tuple[Change, ...] = ()
 
 
 _encoder = msgspec.json.Encoder()

@@ -51,7 +51,7 @@ def topic_table(
         Topic(INBOX, "workspace", "everything ACCOUNTS takes: units, commands, watermarks", a, _KEPT),
         Topic(LEDGER, "workspace", "the append-only ledger (L1)", a, _KEPT),
         Topic(ALERTS, "workspace", "alerts for owners (A1)", a, _KEPT),
-        Topic(ENTITLEMENTS, "app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),
+        Topic(ENTITLEMENTS, "workspace/app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),
         Topic(PAYMENT_REQUESTS, "workspace", "payments asked for (C10)", a, _KEPT),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),

@@ -22,7 +22,7 @@ from projections.rebuild import Swap
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from scripts import commands
+from scripts import account_cli, bench_cli, commands
 from scripts.report import table_of
 from scripts.stack.home import WorldInUse
 from scripts.stack.ports import PortInUse
@@ -37,6 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Metering and billing for conversational-AI platforms. Start with [bold]quarterhour run --once[/bold].",
 )
+
+app.add_typer(account_cli.app, name="account")
+app.add_typer(bench_cli.app, name="bench")
 
 ANTICIPATED = (
     QuarterhourError,

@@ -8,19 +8,34 @@ dips and returns within one record raises nothing. Ids derive from the cause: a 
 from __future__ import annotations
 
 from schemas.alerts import Alert, AlertKind
+from schemas.changes import AlertsSet, PaymentFailed
 from schemas.instants import MICROS_PER_DAY
+from schemas.ledger import LedgerRecord
 from streams.accounts.decision import Moment
+from streams.accounts.draft import Draft
 from streams.accounts.grants import GRANT, Grant
 from streams.accounts.money import instant, usd
 from streams.accounts.policy import Policy
 from streams.accounts.state import AccountState
 
+LOW = "low_balance"
 
-def conditions(available_micros: int, policy: Policy) -> tuple[str, ...]:
-    """The balance alerts that hold at a balance: strictly below the low threshold; nothing left."""
-    if available_micros >= policy.low_balance_micros and available_micros > 0:
-        return ()
-    low = ("low_balance",) if available_micros < policy.low_balance_micros else ()
+
+def thresholds_of(state: AccountState, policy: Policy, draft: Draft | None = None) -> dict[str, int]:
+    """The low balances that are told, by name: the catalog's, or those the workspace has set (A1)."""
+    chosen, added = state.thresholds, state.last_added_micros
+    if draft is not None:
+        chosen = next((change for change in draft.changes if isinstance(change, AlertsSet)), chosen)
+        added = next((grant.amount_micros for grant in reversed(draft.grants) if not grant.moved), added)
+    if chosen is None:
+        return {LOW: policy.low_balance_micros}
+    amounts = {f"{LOW}/{amount}": amount for amount in chosen.amounts_micros}
+    return amounts | {f"{LOW}/{percent}%": added * percent // 100 for percent in chosen.percents}
+
+
+def conditions(available_micros: int, thresholds: dict[str, int]) -> tuple[str, ...]:
+    """The balance alerts that hold at a balance: strictly below a low threshold; nothing left."""
+    low = tuple(name for name, threshold in thresholds.items() if available_micros < threshold)
     return low if available_micros > 0 else (*low, "zero_balance")
 
 
@@ -33,12 +48,13 @@ class Alerts:
         self.first = first
         self.raised: list[Alert] = []
 
-    def balance(self, holding: tuple[str, ...], time_us: int, sequence: int) -> None:
+    def balance(self, holding: tuple[str, ...], thresholds: dict[str, int], time_us: int, sequence: int) -> None:
         """What `holding` holds now and did not before."""
-        workspace, left, low = self.state.workspace, self.available_micros, self.policy.low_balance_micros
-        if "low_balance" in holding and "low_balance" not in self.state.raised:
-            text = f"Workspace {workspace} has {usd(left)} of credit left, below {usd(low)}."
-            self._raise("low_balance", f"{workspace}/low_balance/{sequence}", time_us, text, threshold=low)
+        workspace, left = self.state.workspace, self.available_micros
+        for name, low in thresholds.items():
+            if name in holding and name not in self.state.raised:
+                text = f"Workspace {workspace} has {usd(left)} of credit left, below {usd(low)}."
+                self._raise("low_balance", f"{workspace}/{name}/{sequence}", time_us, text, threshold=low)
         if "zero_balance" in holding and "zero_balance" not in self.state.raised:
             text = f"Workspace {workspace} has no credit left."
             self._raise("zero_balance", f"{workspace}/zero_balance/{sequence}", time_us, text, threshold=0)
@@ -57,6 +73,17 @@ class Alerts:
             f"{usd(amount_micros)} of free credit of workspace {self.state.workspace} lapsed at {instant(expires_us)}."
         )
         self._raise("free_credit_lapsed", f"{grant_id}/lapsed", expires_us, text, grant_id=grant_id)
+
+    def changed(self, record: LedgerRecord) -> None:
+        """What a record's changes tell owners: a payment that failed (A1)."""
+        for change in record.changes:
+            if isinstance(change, PaymentFailed):
+                asked = self.state.asked[change.payment_id]
+                text = (
+                    f"The payment of {usd(asked.amount_micros)} for {asked.subject} of workspace "
+                    f"{self.state.workspace} failed: {change.reason}"
+                )[:512]
+                self._raise("payment_failed", f"{self.state.workspace}/failed/{record.sequence}", record.time_us, text)
 
     def _raise(
         self,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import Charge, LedgerRecord, Line
+from streams.accounts.changing import fold_change, take_place
 from streams.accounts.decision import Decision
 from streams.accounts.grants import GRANT, grant_of
 from streams.accounts.open_charges import close_charge, move_charge, open_charge, owe_for_good, pay, pay_for_good
@@ -16,6 +18,8 @@ from streams.accounts.postings import USAGE
 from streams.accounts.state import DUE, AccountState, Clock, OpenCharge
 
 _EVERYTHING_IS_OPEN = Clock()
+DAYS_KEPT = 10
+"""Days with charges that are summed for the burn rate: the seven that count, and those not over yet."""
 
 
 def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountState:
@@ -41,9 +45,14 @@ def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_
         return state
     if state.created_us is None:
         state.created_us = record.time_us
+    state.as_of_us = max(state.as_of_us, record.time_us)
+    for change in record.changes:
+        fold_change(state, change)
     for opened in record.grants:
         grant = grant_of(opened, clock.now_us)
         state.grants[grant.account] = grant
+        if not opened.moved:
+            state.last_added_micros = opened.amount_micros
     for line in record.lines:
         _fold_line(state, line)
     balances = record.balances
@@ -91,6 +100,9 @@ def _fold_line(state: AccountState, line: Line) -> None:
 
 
 def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock: Clock) -> None:
+    _count_day(state, charge)
+    if charge.covered == "included":
+        take_place(state, charge.pool, -1 if charge.reversed else 1)
     if charge.reversed:
         held = state.open.get(charge.unit_id)
         if held is not None:
@@ -98,12 +110,28 @@ def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock
         return
     if charge.start_us >= clock.final_us:
         parts = tuple((line.account, -line.amount_micros) for line in posting[1:])
-        opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts)
+        opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts,
+                            charge.covered, charge.pool, charge.unit_kind, charge.channel)  # fmt: skip
         open_charge(state, opened)
         return
     due = -sum(line.amount_micros for line in posting if line.account.startswith(DUE))
     if due:
         owe_for_good(state, charge.start_us, charge.app, due)
+
+
+def _count_day(state: AccountState, charge: Charge) -> None:
+    """C11: units and money by the day of the unit's start. Only the last days are kept (law 6)."""
+    if charge.covered == "unpublished":
+        return
+    day = charge.start_us // MICROS_PER_DAY
+    units, micros = state.daily.get(day, (0, 0))
+    sign = -1 if charge.reversed else 1
+    if day not in state.daily and len(state.daily) >= DAYS_KEPT:
+        oldest = min(state.daily)
+        if day < oldest:
+            return
+        del state.daily[oldest]
+    state.daily[day] = (units + sign, micros + sign * charge.price_micros)
 
 
 def _fold_settlement(state: AccountState, app: str, account: str, amount: int) -> None:

@@ -7,6 +7,9 @@ exception is one that becomes billable late (U12): its `billable_delta` says so,
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from schemas.changes import AppAppeared
 from schemas.ledger import Charge, EntryKind
 from schemas.units import Unit
 from streams.accounts.creating import CREATED_BY_USE, create
@@ -15,6 +18,7 @@ from streams.accounts.draft import Draft
 from streams.accounts.outcome import posted, unchanged
 from streams.accounts.policy import Policy
 from streams.accounts.postings import charge, reverse, settle
+from streams.accounts.pricing import Verdict, judge
 from streams.accounts.state import AccountState, OpenCharge
 
 
@@ -25,14 +29,14 @@ def decide_unit(state: AccountState, unit: Unit, moment: Moment, policy: Policy)
     # Seen before, and rejections.
     if unit.change == "closed":
         return _unchanged_or_created(state, unit, moment, policy)
-    price = policy.price_micros(unit.kind, unit.start_us)
-    wanted = price if unit.billable and unit.change != "retracted" else 0
+    verdict = judge(state, unit.app, unit.kind, unit.start_us, held, policy)
+    wanted = verdict if unit.billable and unit.change != "retracted" else None
     if held is None:
-        if final and unit.billable_delta == -1 and price:
+        if final and unit.billable_delta == -1 and verdict is not None:
             return Decision(state.raised, aside="the unit is final: a charge that starts so early cannot change")
-        if wanted == 0 or (final and unit.billable_delta != 1):
+        if wanted is None or (final and unit.billable_delta != 1):
             return _unchanged_or_created(state, unit, moment, policy)
-    elif wanted == held.price_micros and not _needs_another_charge(state, held, unit.start_us):
+    elif wanted == _verdict_of(held) and not _needs_another_charge(state, held, unit.start_us):
         moves = unit.start_us != held.start_us and not final
         return Decision(state.raised, moved=(unit.unit_id, unit.start_us) if moves else None)
     # From here it must succeed.
@@ -40,14 +44,32 @@ def decide_unit(state: AccountState, unit: Unit, moment: Moment, policy: Policy)
     is_new = state.created_us is None
     if is_new:
         create(draft, unit.start_us, policy)
+    if unit.app not in state.apps:
+        draft.changes.append(AppAppeared(unit.app))
+    replaced = [unit.unit_id]
     if held is not None:
-        reverse(draft, _charge(unit, held.start_us, held.price_micros, held.plan, is_reversed=True), held)
-    if wanted:
-        charge(draft, _charge(unit, unit.start_us, wanted, policy.standard.id))
-    settle(draft, without_unit=unit.unit_id)
-    kind: EntryKind = "charge" if wanted else "reversal"
+        reverse(draft, _held(held, is_reversed=True), held)
+        replaced += _pass_place_on(draft, held, wanted)
+    if wanted is not None:
+        charge(draft, Charge(unit.unit_id, unit.kind, unit.app, unit.channel, unit.start_us, wanted.price_micros,
+                             wanted.plan, covered=wanted.covered, pool=wanted.pool))  # fmt: skip
+    settle(draft, without=replaced)
+    kind: EntryKind = "charge" if wanted is not None else "reversal"
     note = CREATED_BY_USE if is_new else ""
     return posted(draft, moment, policy, kind, unit.start_us, unit.unit_id, note=note)
+
+
+def _pass_place_on(draft: Draft, held: OpenCharge, wanted: Verdict | None) -> list[str]:
+    """A place among the included units that comes free goes to the oldest open charge past them, in the same record
+    (P4): its price is given back. The unit that got it, if there is one."""
+    if held.covered != "included" or (wanted is not None and (wanted.covered, wanted.pool) == ("included", held.pool)):
+        return []
+    for _, unit_id in draft.state.past.get(held.pool, ()):
+        other = draft.state.open[unit_id]
+        reverse(draft, _held(other, is_reversed=True), other)
+        charge(draft, replace(_held(other), price_micros=0, covered="included"))
+        return [unit_id]
+    return []
 
 
 def _unchanged_or_created(state: AccountState, unit: Unit, moment: Moment, policy: Policy) -> Decision:
@@ -62,7 +84,7 @@ def _unchanged_or_created(state: AccountState, unit: Unit, moment: Moment, polic
 def _needs_another_charge(state: AccountState, held: OpenCharge, start_us: int) -> bool:
     """Whether a moved start changes more than the start: which grants the unit may use (C3), or whose turn it is to be
     settled (C6). Then the ledger must show it: the charge is reversed and posted anew, at the same price."""
-    if start_us == held.start_us:
+    if start_us == held.start_us or held.price_micros == 0:
         return False
     if held.due_micros:
         return True
@@ -71,5 +93,11 @@ def _needs_another_charge(state: AccountState, held: OpenCharge, start_us: int) 
     return any(first < grant.expires_us <= last for grant in grants)
 
 
-def _charge(unit: Unit, start_us: int, price_micros: int, plan: str, is_reversed: bool = False) -> Charge:
-    return Charge(unit.unit_id, unit.kind, unit.app, unit.channel, start_us, price_micros, plan, is_reversed)
+def _verdict_of(held: OpenCharge) -> Verdict:
+    return Verdict(held.plan, held.price_micros, held.covered, held.pool)
+
+
+def _held(held: OpenCharge, is_reversed: bool = False) -> Charge:
+    """The charge as it was posted, to be taken back or posted anew."""
+    return Charge(held.unit_id, held.kind, held.app, held.channel, held.start_us, held.price_micros, held.plan,
+                  is_reversed, held.covered, held.pool)  # fmt: skip

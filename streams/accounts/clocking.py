@@ -1,4 +1,4 @@
-"""What the clock brings: free credit about to expire, excluded from what alerts count, and lapsed (C3, A1).
+"""What the clock brings: free credit about to expire, excluded from what alerts count, lapsed (C3, A1); renewals (P8).
 
 Two clocks. By `now` alerts warn, and stop counting credit whose expiry it has passed. By `complete`, which trails `now`
 by the allowed lateness, what remains of a grant lapses: until then a late unit that started before the expiry may
@@ -7,14 +7,21 @@ still use it. So what a grant paid for does not depend on the order in which uni
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from schemas.changes import Change, PaymentRequested
 from schemas.instants import MICROS_PER_DAY
-from streams.accounts.alerting import Alerts, conditions
+from schemas.ledger import EntryKind, LedgerRecord
+from streams.accounts.alerting import Alerts, conditions, thresholds_of
+from streams.accounts.auto_payment import next_try_us, top_up_due
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.grants import FOR_EVER, GRANT, Grant
-from streams.accounts.outcome import unchanged
+from streams.accounts.outcome import requests_of, unchanged
 from streams.accounts.policy import Policy
 from streams.accounts.postings import lapse
+from streams.accounts.pricing import standing_at
+from streams.accounts.renewing import next_renewal_us, next_term_us, renewals
 from streams.accounts.state import AccountState, Clock
 
 
@@ -24,9 +31,15 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
     mortal = sorted(
         (g for g in state.grants.values() if g.expires_us < FOR_EVER), key=lambda g: (g.expires_us, g.account)
     )
-    if not mortal:
+    renewed = renewals(state, clock.now_us, policy) if state.subscriptions else []
+    at_us = max(clock.now_us, state.as_of_us)
+    asked = top_up_due(state, [], state.paid_shared_micros, at_us, state.sequence + 1, policy)
+    if asked is not None:
+        renewed.append((max(0, at_us), asked))
+    if not mortal and not renewed:
         return unchanged(state)
     draft = Draft(state, clock)
+    draft.changes = [change for _, change in renewed]
     expiring = [grant for grant in mortal if grant.expires_us <= clock.now_us and not grant.expired]
     for grant in expiring:
         draft.expired.add(grant.account)
@@ -34,10 +47,7 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
     lapsing = [grant for grant in mortal if grant.expires_us <= clock.complete_us and grant.remaining_micros]
     for grant in lapsing:
         lapse(draft, grant, grant.remaining_micros)
-    record = None
-    if lapsing:
-        cause = f"expiry of {lapsing[-1].account.removeprefix(GRANT)}"
-        record = draft.record("lapse", lapsing[-1].expires_us, moment.origin(), cause)
+    record = _record(draft, lapsing, renewed, moment)
     alerts = Alerts(state, moment, policy, draft.available_micros, first=1 if record else 0)
     for grant in lapsing:
         alerts.lapsed(grant.account.removeprefix(GRANT), grant.remaining_micros, grant.expires_us)
@@ -45,11 +55,28 @@ def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decisio
         days = warning_due(grant, clock, policy)
         if days is not None and grant.remaining_micros:
             alerts.expiring(grant, days)
-    holding = conditions(draft.available_micros, policy)
+    thresholds = thresholds_of(state, policy)
+    holding = conditions(draft.available_micros, thresholds)
     if holding != state.raised:
         time_us = max((grant.expires_us for grant in expiring), default=clock.now_us)
-        alerts.balance(holding, time_us, state.sequence + (record is not None))
-    return Decision(holding, record, tuple(alerts.raised))
+        alerts.balance(holding, thresholds, time_us, state.sequence + (record is not None))
+    first = len(alerts.raised) + (record is not None)
+    return Decision(holding, record, tuple(alerts.raised), requests_of(record, moment, first))
+
+
+def _record(
+    draft: Draft, lapsing: list[Grant], renewed: list[tuple[int, Change]], moment: Moment
+) -> LedgerRecord | None:
+    """The one record of what lapses and what is renewed or falls back (law 4)."""
+    if lapsing:
+        last = lapsing[-1]
+        cause = f"expiry of {last.account.removeprefix(GRANT)}"
+        return draft.record("lapse", last.expires_us, moment.origin(), cause)
+    if renewed:
+        asks = any(isinstance(change, PaymentRequested) for _, change in renewed)
+        kind: EntryKind = "payment_requested" if asks else "plan_changed"
+        return draft.record(kind, renewed[-1][0], moment.origin(), "renewal")
+    return None
 
 
 def warning_due(grant: Grant, clock: Clock, policy: Policy) -> int | None:
@@ -87,5 +114,31 @@ def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
             alarms.append(grant.expires_us)
         if grant.expires_us > clock.complete_us:
             lapses.append(grant.expires_us)
+    for held in state.subscriptions.values():
+        renewal_us = next_renewal_us(state, held, clock.now_us, policy)
+        if renewal_us is not None:
+            alarms.append(renewal_us)
+        term_us = next_term_us(held, clock.now_us)
+        if term_us is not None:
+            reminder_us = term_us - policy.catalog.alerts.renewal_days * MICROS_PER_DAY
+            alarms.append(reminder_us if reminder_us > clock.now_us else term_us)
+    retry_us = next_try_us(state, max(clock.now_us, state.as_of_us), policy)
+    if retry_us is not None:
+        alarms.append(retry_us)
+    alarms.extend(_boundaries(state, clock.now_us, policy))
     state.next_alarm_us = min(alarms, default=None)
     state.next_lapse_us = min(lapses, default=None)
+
+
+def _boundaries(state: AccountState, now_us: int, policy: Policy) -> Iterator[int]:
+    """When plans and terms begin or end after `now`: then what apps may do changes without a record (E1)."""
+    for span in state.contracts:
+        yield from (edge for edge in (span.from_us, span.until_us) if now_us < edge < FOR_EVER)
+    for name in sorted(state.apps.keys() - state.plain_apps):
+        app = state.apps[name]
+        for plan in app.spans:
+            yield from (edge for edge in (plan.from_us, plan.until_us) if now_us < edge < FOR_EVER)
+        yield from (from_us for from_us, _ in app.published if from_us > now_us)
+        ends_us = standing_at(state, app, now_us, policy).term_end_us
+        if ends_us is not None and now_us < ends_us < FOR_EVER:
+            yield ends_us

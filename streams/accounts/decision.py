@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from schemas.alerts import Alert
 from schemas.ledger import LedgerRecord
+from schemas.payments import PaymentRequest
 from schemas.topics import INBOX
 from schemas.units import Origin
 from streams.accounts.state import Clock
@@ -39,6 +40,7 @@ class Decision(NamedTuple):
     raised: tuple[str, ...]
     record: LedgerRecord | None = None
     alerts: tuple[Alert, ...] = ()
+    requests: tuple[PaymentRequest, ...] = ()
     moved: tuple[str, int] | None = None
     seen: tuple[str, str] | None = None
     payment: tuple[str, str] | None = None

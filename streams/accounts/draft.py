@@ -5,6 +5,7 @@ Lines come in postings that sum to zero; the first line of a posting says what i
 
 from __future__ import annotations
 
+from schemas.changes import Change
 from schemas.ledger import Balances, Charge, EntryKind, GrantOpened, LedgerRecord, Line, seal
 from schemas.units import Origin
 from streams.accounts.grants import Grant, grant_of, order_of_use
@@ -17,6 +18,7 @@ class Draft:
     __slots__ = (
         "apps_micros",
         "available_micros",
+        "changes",
         "charges",
         "clock",
         "credited",
@@ -35,6 +37,7 @@ class Draft:
         self.clock = clock
         self.lines: list[Line] = []
         self.charges: list[Charge] = []
+        self.changes: list[Change] = []
         self.grants: list[GrantOpened] = []
         self.touched: dict[str, int] = {}
         self.credited: list[Grant] = []
@@ -115,5 +118,6 @@ class Draft:
                 grants=tuple(self.grants),
                 actor=actor,
                 note=note,
+                changes=tuple(self.changes),
             )
         )

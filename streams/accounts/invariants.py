@@ -121,6 +121,20 @@ def replaying_the_ledger_gives_the_state(state: AccountState, records: Sequence[
         again = replayed.open.get(unit_id)
         if again is None or dict(again.parts) != dict(charge.parts):
             broken.append(f"unit {unit_id}: paid by {charge.parts}, replayed {again and again.parts}")
+    for name in (
+        "apps",
+        "contracts",
+        "subscriptions",
+        "asked",
+        "upgrade_requested",
+        "used",
+        "auto",
+        "people",
+        "licences",
+    ):
+        ours, theirs = getattr(state, name), getattr(replayed, name)
+        if ours != theirs:
+            broken.append(f"{name} are {ours}, replayed {theirs}")
     return broken
 
 

@@ -5,6 +5,7 @@ All change the state they are given. An open charge `holds` the grants that paid
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from schemas.instants import day_of
@@ -21,6 +22,8 @@ def open_charge(state: AccountState, charge: OpenCharge) -> None:
         units = state.buckets[bucket] = set()
     units.add(charge.unit_id)
     state.touched.add(bucket)
+    if charge.pool and charge.covered != "included":
+        insort(state.past.setdefault(charge.pool, []), (charge.start_us, charge.unit_id))
     for account, _ in charge.parts:
         if account.startswith(DUE):
             state.owing.add(charge.unit_id)
@@ -36,6 +39,8 @@ def close_charge(state: AccountState, charge: OpenCharge) -> None:
     if not state.buckets[bucket]:
         del state.buckets[bucket]
     state.touched.add(bucket)
+    if charge.pool and charge.covered != "included":
+        _take_from_past(state, charge)
     state.owing.discard(charge.unit_id)
     for account, _ in charge.parts:
         if not account.startswith(DUE):
@@ -48,6 +53,13 @@ def move_charge(state: AccountState, unit_id: str, start_us: int) -> None:
     close_charge(state, charge)
     charge.start_us = start_us
     open_charge(state, charge)
+
+
+def _take_from_past(state: AccountState, charge: OpenCharge) -> None:
+    row = state.past[charge.pool]
+    del row[bisect_left(row, (charge.start_us, charge.unit_id))]
+    if not row:
+        del state.past[charge.pool]
 
 
 def reopen(state: AccountState, charges: Iterable[OpenCharge]) -> None:

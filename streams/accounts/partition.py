@@ -16,13 +16,16 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
+from schemas.alerts import Alert
 from schemas.aside import MAX_KEPT_CHARACTERS, SetAside
 from schemas.commands import Command, InboxRecord, decode_inbox
+from schemas.entitlements import Entitlement, entitlement_key
 from schemas.errors import InvalidRecord, excerpt
 from schemas.ledger import encode_ledger
-from schemas.topics import ALERTS, INBOX, LEDGER, REJECTED
+from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, LEDGER, PAYMENT_REQUESTS, REJECTED
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.agenda import Agenda
+from streams.accounts.announcing import Announcer, is_silent
 from streams.accounts.apply import commit
 from streams.accounts.clocking import pass_time, schedule
 from streams.accounts.decide import decide
@@ -159,16 +162,22 @@ class AccountsPartition:
         state = self.accounts.get(workspace) or AccountState(workspace)
         decision = decide(state, fact, Moment(self.partition, raw.offset, clock), self.policy)
         record = decision.record
+        if isinstance(fact, Unit) and fact.start_us > state.newest_us and not decision.aside:
+            state.newest_us = fact.start_us
+            self._dirty.add(workspace)
         if record is None and decision.moved is None:
             return decision
         commit(state, decision, clock)
         self.accounts[workspace] = state
         self._dirty.add(workspace)
-        self._emit(decision, outputs)
+        emitted = self._emit(decision, outputs)
+        if record is not None and record.kind != "command_refused" and not is_silent(state, record):
+            moment = Moment(self.partition, raw.offset, clock)
+            self._announce(Announcer(state, moment, self.policy, emitted, record.time_us).record(record), outputs)
         if record is None or record.charges:
             assert isinstance(fact, Unit), "commands charge nothing"
             self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
-        if record is not None and record.grants:
+        if record is not None and (record.grants or record.changes):
             self._schedule(state)
         return decision
 
@@ -184,6 +193,9 @@ class AccountsPartition:
             self._schedule(state)
             self._dirty.add(workspace)
             index += self._emit(decision, outputs)
+            moment = Moment(self.partition, offset, clock, index)
+            told = Announcer(state, moment, self.policy, 0, clock.now_us).clock()
+            index += self._announce(told, outputs)
         for bucket, workspace in self.agenda.final_buckets(clock.complete_us):
             state = self.accounts[workspace]
             if bucket in state.buckets:
@@ -205,7 +217,19 @@ class AccountsPartition:
             outputs.append(Output(LEDGER, self.partition, record.workspace.encode(), encode_ledger(record)))
         for alert in decision.alerts:
             outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
+        for request in decision.requests:
+            outputs.append(Output(PAYMENT_REQUESTS, self.partition, request.workspace.encode(), _encode(request)))
         return len(outputs) - before
+
+    def _announce(self, told: Sequence[Entitlement | Alert], outputs: list[Output]) -> int:
+        """Append what gateways and owners are told; how many."""
+        for one in told:
+            if isinstance(one, Entitlement):
+                key = entitlement_key(one.workspace, one.app)
+                outputs.append(Output(ENTITLEMENTS, self.partition, key, _encode(one)))
+            else:
+                outputs.append(Output(ALERTS, self.partition, one.workspace.encode(), _encode(one)))
+        return len(told)
 
     def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:
         """An inbox record set aside with its reason (law 7)."""

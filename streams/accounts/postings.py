@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from schemas.ledger import Charge, GrantOpened
 from streams.accounts.burn import burn
@@ -13,6 +13,8 @@ from streams.accounts.state import DUE, OpenCharge
 USAGE = "usage:"
 ISSUED = "issued:"
 LAPSED = "lapsed"
+FEES = "fees:"
+RECEIVED = "received"
 
 
 def issue(draft: Draft, opened: GrantOpened) -> Grant:
@@ -54,14 +56,20 @@ def reverse(draft: Draft, reversed_: Charge, held: OpenCharge) -> None:
         lapse(draft, grant, part)
 
 
+def fee(draft: Draft, purpose: str, amount_micros: int) -> None:
+    """A fee that was paid (P8): it is recorded, and is no credit."""
+    draft.on_other(FEES + purpose, amount_micros)
+    draft.on_other(RECEIVED, -amount_micros)
+
+
 def lapse(draft: Draft, grant: Grant, amount_micros: int) -> None:
     """Credit past its life leaves the grant (C3)."""
     draft.on_other(LAPSED, amount_micros)
     draft.on_grant(grant, -amount_micros)
 
 
-def settle(draft: Draft, without_unit: str = "") -> None:
-    """Credit that came in or came back pays what is owed, oldest first (C6). `without_unit` is owed no longer."""
+def settle(draft: Draft, without: Collection[str] = ()) -> None:
+    """Credit that came in or came back pays what is owed, oldest first (C6). The units `without` are owed no longer."""
     if draft.due_micros == 0 or not draft.credited:
         return
     paid: dict[tuple[str, str], tuple[Grant, int]] = {}
@@ -72,7 +80,7 @@ def settle(draft: Draft, without_unit: str = "") -> None:
         return draft.remaining(grant) - used.get(grant.account, 0)
 
     for item in draft.state.due_items():
-        if item.unit_id and item.unit_id == without_unit:
+        if item.unit_id and item.unit_id in without:
             continue
         if item.app not in usable_by_app:
             usable_by_app[item.app] = draft.usable(item.app)

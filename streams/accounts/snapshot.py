@@ -9,6 +9,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from schemas.changes import AlertsSet
+from schemas.ledger import Covered
+from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
+from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
 from streams.accounts.state import DUE, AccountState, OpenCharge
 
@@ -27,11 +31,29 @@ class _Account(Struct, array_like=True):
     commands: list[tuple[str, tuple[str, ...]]]
     payments: list[tuple[str, str]]
     raised: tuple[str, ...]
+    apps: list[AppState]
+    contracts: list[ContractSpan]
+    subscriptions: list[Subscription]
+    asked: list[Payment]
+    upgrade_requested: str
+    used: list[tuple[str, int]]
+    newest_us: int
+    as_of_us: int
+    daily: list[tuple[int, tuple[int, int]]]
+    last_added_micros: int
+    thresholds: AlertsSet | None
+    auto: AutoPayment | None
+    people: list[tuple[str, str]]
+    licences: list[str]
+    told: list[tuple[str, str]]
+    told_raised: tuple[str, ...]
+    entitled: list[tuple[str, Told]]
+    band: tuple[int, int]
 
 
 class _Bucket(Struct, array_like=True):
     workspace: str
-    charges: list[tuple[str, str, int, int, str, tuple[tuple[str, int], ...]]]
+    charges: list[tuple[str, str, int, int, str, tuple[tuple[str, int], ...], Covered, str, str, str]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +90,24 @@ def encode_account(state: AccountState) -> bytes:
             commands=sorted(state.commands.items()),
             payments=sorted(state.payments.items()),
             raised=state.raised,
+            apps=[_ordered(app) for _, app in sorted(state.apps.items())],
+            contracts=state.contracts,
+            subscriptions=[held for _, held in sorted(state.subscriptions.items())],
+            asked=[payment for _, payment in sorted(state.asked.items())],
+            upgrade_requested=state.upgrade_requested,
+            used=sorted(state.used.items()),
+            newest_us=state.newest_us,
+            as_of_us=state.as_of_us,
+            daily=sorted(state.daily.items()),
+            last_added_micros=state.last_added_micros,
+            thresholds=state.thresholds,
+            auto=state.auto,
+            people=sorted(state.people.items()),
+            licences=sorted(state.licences),
+            told=sorted(state.told.items()),
+            told_raised=state.told_raised,
+            entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
+            band=state.band,
         )
     )
 
@@ -78,7 +118,10 @@ def encode_bucket(state: AccountState, bucket: int) -> bytes | None:
     if not units:
         return None
     charges = (state.open[unit_id] for unit_id in sorted(units))
-    rows = [(c.unit_id, c.app, c.start_us, c.price_micros, c.plan, c.parts) for c in charges]
+    rows = [
+        (c.unit_id, c.app, c.start_us, c.price_micros, c.plan, c.parts, c.covered, c.pool, c.kind, c.channel)
+        for c in charges
+    ]
     return _encode(_Bucket(state.workspace, rows))
 
 
@@ -91,6 +134,25 @@ def decode_account(value: bytes) -> AccountState:
     state.commands = dict(held.commands)
     state.payments = dict(held.payments)
     state.raised = held.raised
+    for app in held.apps:
+        keep_app(state, app)
+    state.contracts = held.contracts
+    state.subscriptions = {subscription.subject: subscription for subscription in held.subscriptions}
+    state.asked = {payment.payment_id: payment for payment in held.asked}
+    state.upgrade_requested = held.upgrade_requested
+    state.used = dict(held.used)
+    state.newest_us = held.newest_us
+    state.as_of_us = held.as_of_us
+    state.daily = dict(held.daily)
+    state.last_added_micros = held.last_added_micros
+    state.thresholds = held.thresholds
+    state.auto = held.auto
+    state.people = dict(held.people)
+    state.licences = set(held.licences)
+    state.told = dict(held.told)
+    state.told_raised = held.told_raised
+    state.entitled = dict(held.entitled)
+    state.band = held.band
     for row in held.grants:
         grant = Grant(*row)
         state.grants[grant.account] = grant
@@ -103,6 +165,11 @@ def decode_bucket(value: bytes) -> tuple[str, list[OpenCharge]]:
     """A workspace, and the open charges of one of its buckets."""
     held = _decode_bucket(value)
     return held.workspace, [OpenCharge(*row) for row in held.charges]
+
+
+def _ordered(app: AppState) -> AppState:
+    app.collaborators = dict(sorted(app.collaborators.items()))
+    return app
 
 
 def _count(state: AccountState, grant: Grant) -> None:

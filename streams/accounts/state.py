@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from schemas.changes import AlertsSet
 from schemas.instants import MICROS_PER_MINUTE, day_of
-from schemas.ledger import GENESIS_HASH
+from schemas.ledger import GENESIS_HASH, Covered
+from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.grants import Grant, Purse
 
 BEFORE_ALL = -(2**62)
@@ -44,6 +46,10 @@ class OpenCharge(Struct, gc=False):
     price_micros: int
     plan: str
     parts: tuple[tuple[str, int], ...]
+    covered: Covered = ""
+    pool: str = ""
+    kind: str = "conversation"
+    channel: str = ""
 
     @property
     def bucket(self) -> int:
@@ -73,6 +79,10 @@ class AccountState:
     `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
     by (UTC day of the unit's start, app); `commands` holds for each id the digests of the contents seen, first the
     one that counts; `payments` what each payment id brought; `raised` the balance alerts whose condition holds (A2).
+    `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
+    unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
+    `as_of_us` is the newest instant of any record, `daily` units and micro-dollars charged by the day of their start,
+    for the last days; `told`, `told_raised`, `entitled` and `band` what was announced last (`announcing`).
     """
 
     workspace: str
@@ -85,9 +95,29 @@ class AccountState:
     commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     payments: dict[str, str] = field(default_factory=dict)
     raised: tuple[str, ...] = ()
+    apps: dict[str, AppState] = field(default_factory=dict)
+    contracts: list[ContractSpan] = field(default_factory=list)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    asked: dict[str, Payment] = field(default_factory=dict)
+    upgrade_requested: str = ""
+    used: dict[str, int] = field(default_factory=dict)
+    newest_us: int = BEFORE_ALL
+    as_of_us: int = BEFORE_ALL
+    daily: dict[int, tuple[int, int]] = field(default_factory=dict)
+    last_added_micros: int = 0
+    thresholds: AlertsSet | None = None
+    auto: AutoPayment | None = None
+    people: dict[str, str] = field(default_factory=dict)
+    licences: set[str] = field(default_factory=set)
+    told: dict[str, str] = field(default_factory=dict)
+    entitled: dict[str, Told] = field(default_factory=dict)
+    told_raised: tuple[str, ...] = ()
+    band: tuple[int, int] = (0, 0)
     open: dict[str, OpenCharge] = field(default_factory=dict)
 
     buckets: dict[int, set[str]] = field(default_factory=dict)
+    past: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    plain_apps: set[str] = field(default_factory=set)
     owing: set[str] = field(default_factory=set)
     purse: Purse = field(default_factory=Purse)
     free_micros: int = 0

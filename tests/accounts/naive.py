@@ -6,14 +6,40 @@ everything. It shares no code with `streams.accounts`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from schemas import commands as c
 from schemas.commands import AddFunds, Command, CreateWorkspace, GrantCredit
 from schemas.units import Unit, Watermark
 
 NEVER = 10**18
 FIVE_MINUTES = 300_000_000
 DAY = 86_400_000_000
+
+
+_OWNERS = ("operator", "workspace_owner", "app_owner")
+MAY: dict[type, tuple[str, ...]] = {
+    c.CreateApp: (*_OWNERS, "collaborator"),
+    **dict.fromkeys((c.PublishApp, c.UnpublishApp, c.StartTrial, c.Subscribe, c.CancelPlan), _OWNERS),
+    c.RequestUpgrade: _OWNERS[1:],
+    **dict.fromkeys((c.ApproveUpgrade, c.DeclineUpgrade, c.EndContract), ("operator",)),
+    **dict.fromkeys((c.MoveCredit, c.SetAutoPayment, c.StopAutoPayment), _OWNERS[:2]),
+    **dict.fromkeys((c.SettlePayment, c.FailPayment), ("operator", "system")),
+}
+
+
+def months_later(since: int, months: int) -> int:
+    """Day by day: the same day of a later month, or its last one."""
+    start = datetime.fromtimestamp(since // 10**6, UTC)
+    day, month = start, start.month
+    for _ in range(months):
+        month = month % 12 + 1
+        while day.month != month:
+            day += timedelta(days=1)
+    while day.day < start.day and (day + timedelta(days=1)).month == month:
+        day += timedelta(days=1)
+    return since + (day - start) // timedelta(microseconds=1)
 
 
 class Naive:
@@ -34,6 +60,14 @@ class Naive:
         self.lapsed = 0
         self.refused = 0
         self.set_aside = 0
+        self.apps: dict[str, dict[str, Any]] = {}
+        self.contracts: list[list[Any]] = []
+        self.subs: dict[str, dict[str, Any]] = {}
+        self.fees: dict[str, dict[str, Any]] = {}
+        self.wish = False
+        self.auto: dict[str, Any] | None = None
+        self.command_id, self.time = "", 0
+        self.newest = -NEVER
         self.alerts: list[tuple[str, str, int]] = []
 
     # What the balances are.
@@ -97,36 +131,42 @@ class Naive:
     def unit(self, unit: Unit) -> None:
         if not self.exists:
             self.create(unit.start_us)
+        try:
+            self.bill(unit)
+        finally:
+            self.newest = max(self.newest, unit.start_us)
+
+    def bill(self, unit: Unit) -> None:
         if unit.change == "closed":
             return
         held = self.charges.get(unit.unit_id)
         if held is not None and self.final(held["start"]):
             self.old.append(self.charges.pop(unit.unit_id))
             held = None
-        full = max((since, price) for since, price in self.rules["prices"] if since <= unit.start_us)[1]
-        full = full if unit.kind == "conversation" else 0
-        wanted = full if unit.billable and unit.change in ("opened", "revised") else 0
+        full = self.cost(unit, held)
+        wanted = full if unit.billable and unit.change in ("opened", "revised") else None
         if held is None and self.final(unit.start_us):
             if unit.billable_delta == -1 and full:
                 self.set_aside += 1
                 return
             if unit.billable_delta != 1:
                 return
-        if held is not None and held["price"] == wanted and not self.must_post_again(held, unit.start_us):
+        now = held and tuple(held[k] for k in ("plan", "price", "covered", "pool"))
+        if held is not None and now == wanted and not self.must_post_again(held, unit.start_us):
             if not self.final(unit.start_us):
                 held["start"] = unit.start_us
             return
         if held is not None:
             del self.charges[unit.unit_id]
-            for name, amount in held["paid"].items():
-                if name is not None:
-                    self.moves.append((name, amount))
-                    grant = next(g for g in self.grants if g["id"] == name)
-                    if grant["expires"] <= self.complete:
-                        self.lapse(grant, amount)
+            self.give_back(held)
+            if held["covered"] == "included" and (wanted or ("",) * 4)[2:] != ("included", held["pool"]):
+                self.promote(held["pool"])
         if wanted:
-            charge: dict[str, Any] = {"app": unit.app, "start": unit.start_us, "unit": unit.unit_id, "price": wanted}
-            charge["paid"] = {None: wanted}
+            if unit.app not in self.apps:
+                self.apps[unit.app] = {"published": [(-NEVER, True)], "plans": [], "tried": False, "new": False}
+            charge: dict[str, Any] = {"app": unit.app, "start": unit.start_us, "unit": unit.unit_id}
+            charge |= dict(zip(("plan", "price", "covered", "pool"), wanted, strict=True))
+            charge["paid"] = {None: wanted[1]}
             self.pay(charge)
             if self.final(unit.start_us):
                 self.old.append(charge)
@@ -134,8 +174,83 @@ class Naive:
                 self.charges[unit.unit_id] = charge
         self.settle()
 
+    def give_back(self, held: dict[str, Any]) -> None:
+        for name, amount in held["paid"].items():
+            if name is not None:
+                self.moves.append((name, amount))
+                grant = next(g for g in self.grants if g["id"] == name)
+                if grant["expires"] <= self.complete:
+                    self.lapse(grant, amount)
+
+    def promote(self, pool: str) -> None:
+        """A free place goes to the oldest unit past the included ones that can still change."""
+        waiting = [x for x in self.charges.values() if x["pool"] == pool and x["covered"] != "included"]
+        for other in sorted((x for x in waiting if not self.final(x["start"])), key=lambda x: (x["start"], x["unit"])):
+            self.give_back(other)
+            other |= {"price": 0, "covered": "included", "paid": {}}
+            return
+
+    # Which plan, and what it costs.
+
+    def plan(self, app: str, at: int) -> tuple[str, str, str, int, int | None]:
+        """Plan, unit, pool, included, price past them (None: not sold)."""
+        for since, until, contract in reversed(self.contracts):
+            if since <= at < until:
+                pool = f"@{self.term(since, contract.term, at)[0]}"
+                past = contract.overage_micros if contract.past == "overage" else None
+                return ("enterprise", "session", pool, contract.allowed_requests, past)
+        for since, until, plan, period in reversed(self.apps.get(app, {"plans": []})["plans"]):
+            if since <= at < until and plan == "trial":
+                return ("trial", "session", f"{app}@{since}", self.rules["tried"], None)
+            if since <= at < until:
+                pool = f"{app}@{self.term(since, period, at)[0]}"
+                return (plan, "conversation", pool, *self.rules["subscription"][1:])
+        price = max((since, price) for since, price in self.rules["prices"] if since <= at)[1]
+        return ("standard", "conversation", "", 0, price)
+
+    def term(self, since: int, period: str, at: int) -> tuple[int, int]:
+        start, count = since, 0
+        while True:
+            count += 12 if period == "yearly" else 1
+            end = months_later(since, count)
+            if at < end:
+                return start, end
+            start = end
+
+    def cost(self, unit: Unit, held: dict[str, Any] | None) -> tuple[str, int, str, str] | None:
+        plan, kind, pool, included, past = self.plan(unit.app, unit.start_us)
+        if unit.kind != kind:
+            return None
+        if unit.app in self.apps and not self.is_published(unit.app, unit.start_us):
+            return (plan, 0, "unpublished", "")
+        if not pool:
+            return (plan, past or 0, "", "") if past else None
+        taken = sum(x["pool"] == pool and x["covered"] == "included" for x in [*self.charges.values(), *self.old])
+        if taken < included or (held and held["pool"] == pool and held["covered"] == "included"):
+            return (plan, 0, "included", pool)
+        return (plan, past, "", pool) if past else (plan, 0, "beyond", pool)
+
+    def entitlement(self, app: str) -> tuple[bool, str, str]:
+        """E1, E2: what the app may do now, and why."""
+        plan, _, pool, included, past = self.plan(app, self.now)
+        taken = sum(x["pool"] == pool and x["covered"] == "included" for x in [*self.charges.values(), *self.old])
+        credit = sum(self.left(g) for g in self.grants if g["expires"] > self.now and g["app"] in (None, app))
+        if not self.is_published(app, self.now):
+            return False, "unpublished" if any(on for _, on in self.apps[app]["published"]) else "draft", plan
+        if pool and taken < included:
+            return True, "has_included_units", plan
+        if plan == "enterprise":
+            return (True, "overage_agreed", plan) if past is not None else (False, "contract_used_up", plan)
+        if past is None:
+            return False, "trial_used_up", plan
+        return (True, "has_credit", plan) if credit else (False, "no_credit", plan)
+
+    def is_published(self, app: str, at: int) -> bool:
+        history = [on for since, on in self.apps[app]["published"] if since <= at]
+        return bool(history) and history[-1]
+
     def must_post_again(self, held: dict[str, Any], start: int) -> bool:
-        if start == held["start"]:
+        if start == held["start"] or held["price"] == 0:
             return False
         if held["paid"].get(None):
             return True
@@ -185,20 +300,185 @@ class Naive:
         elif isinstance(body, AddFunds):
             self.payments.add(body.payment_id)
             self.give(f"payment/{body.payment_id}", "paid", body.amount_micros, command.time_us, body.app)
-        else:
+        elif isinstance(body, GrantCredit):
             self.give(f"grant/{command.command_id}", "free", body.amount_micros, command.time_us, None)
+        else:
+            self.command_id, self.time = command.command_id, command.time_us
+            self.manage(body, max(command.time_us, self.newest + 1))
         self.settle()
+
+    def manage(self, body: Any, at: int) -> None:
+        match body:
+            case c.MoveCredit(amount, source, target):
+                for grant in sorted(self.grants, key=lambda g: (g["at"], g["id"])):
+                    if grant["credit"] == "paid" and grant["app"] == source:
+                        part = min(amount, self.left(grant))
+                        self.moves.append((grant["id"], -part))
+                        amount -= part
+                self.give(f"move/{self.command_id}", "paid", body.amount_micros, self.time, target)
+            case c.SetAutoPayment():
+                self.auto = (self.auto or {"open": None, "asked": []}) | {"set": body, "failed": []}
+            case c.StopAutoPayment():
+                self.auto = None
+            case c.CreateApp(app):
+                self.apps[app] = {"published": [], "plans": [], "tried": False, "new": True}
+            case c.PublishApp(app) | c.UnpublishApp(app):
+                history = [entry for entry in self.apps[app]["published"] if entry[0] < at]
+                self.apps[app]["published"] = [*history, (at, isinstance(body, c.PublishApp))]
+            case c.StartTrial(app):
+                self.put_on(app, at, at + DAY * self.rules["trial_days"], "trial", None)
+                self.apps[app]["tried"] = True
+                self.subs.pop(app, None)
+            case c.Subscribe(app, plan, period):
+                self.put_on(app, at, NEVER, plan, period)
+                self.subs[app] = {"since": at, "period": period, "asked": at, "until": NEVER, "unpaid": None}
+                self.ask(app, at)
+            case c.CancelPlan(app):
+                since, _, _, period = self.current(app, at)
+                self.end(app, self.term(since, period, at)[1] if period else at)
+            case c.ApproveUpgrade(contract):
+                for app in self.apps:
+                    if any(until > at for _, until, _, _ in self.apps[app]["plans"]):
+                        self.end(app, at)
+                self.cut(self.contracts, at)
+                self.contracts.append([at, contract.ends_us or NEVER, contract])
+                until = contract.ends_us or NEVER
+                self.subs[""] = {"since": at, "period": contract.term, "asked": at, "until": until, "unpaid": None}
+                self.ask("", at)
+                self.wish = False
+            case c.EndContract():
+                self.end("", at)
+            case c.RequestUpgrade():
+                self.wish = True
+            case c.DeclineUpgrade():
+                self.wish = False
+            case c.SettlePayment(payment) | c.FailPayment(payment):
+                fee = self.fees[payment]
+                fee["status"] = "settled" if isinstance(body, c.SettlePayment) else "failed"
+                if fee["status"] == "failed":
+                    self.alerts.append(("payment_failed", "", self.available()))
+                    if self.auto and self.auto["open"] == payment:
+                        self.auto |= {"open": None, "failed": [*self.auto["failed"], self.time]}
+                elif fee["subject"] is None:
+                    self.give(f"payment/{payment}", "paid", fee["amount"], self.time, None)
+                    if self.auto and self.auto["open"] == payment:
+                        self.auto |= {"open": None, "failed": []}
+                elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
+                    self.subs[fee["subject"]]["unpaid"] = None
+
+    def top_up(self, at: int, sequence: int) -> None:
+        """C10, at the end of whatever left a record: at most one in flight, so many a day, a pause after failures."""
+        auto = self.auto
+        shared = sum(self.left(g) for g in self.grants if g["credit"] == "paid" and g["app"] is None)
+        if auto is None or auto["open"] or shared >= auto["set"].below_micros:
+            return
+        failed, today = auto["failed"], [day for day in auto["asked"] if day >= at // DAY]
+        if len(failed) > auto["set"].retries or len(today) >= auto["set"].maximum_per_day:
+            return
+        if failed and at < failed[-1] + len(failed) * self.rules["pause"]:
+            return
+        name = f"acme/auto/{sequence}"
+        self.fees[name] = {"subject": None, "amount": auto["set"].amount_micros, "due": at, "status": "open"}
+        auto["open"] = name
+        auto["asked"].append(at // DAY)
+
+    def current(self, app: str, at: int) -> Any:
+        return next((p for p in reversed(self.apps[app]["plans"]) if p[0] <= at < p[1]), None)
+
+    def cut(self, spans: list[list[Any]], at: int) -> None:
+        spans[:] = [span for span in spans if span[0] < at]
+        for span in spans:
+            span[1] = min(span[1], at)
+
+    def put_on(self, app: str, at: int, until: int, plan: str, period: str | None) -> None:
+        self.cut(self.apps[app]["plans"], at)
+        self.apps[app]["plans"].append([at, until, plan, period])
+
+    def end(self, subject: str, at: int) -> None:
+        self.cut(self.apps[subject]["plans"] if subject else self.contracts, at)
+        if subject in self.subs:
+            self.subs[subject]["until"] = min(at, self.subs[subject]["until"])
+
+    def ask(self, subject: str, due: int) -> None:
+        amount = self.rules["subscription"][0]
+        if not subject:
+            amount = next(x[2] for x in reversed(self.contracts) if x[0] <= due < x[1]).price_micros
+        self.subs[subject]["asked"] = due
+        if amount:
+            name = f"acme/fee/{'app/' + subject if subject else 'contract'}/{due}"
+            self.fees[name] = {"subject": subject, "amount": amount, "due": due, "status": "open"}
+            self.subs[subject]["unpaid"] = name
+
+    def renew(self) -> None:
+        for subject, sub in self.subs.items():
+            while True:
+                if sub["unpaid"]:
+                    deadline = self.fees[sub["unpaid"]]["due"] + DAY * self.rules["grace"]
+                    if deadline <= self.now and deadline < sub["until"]:
+                        self.end(subject, max(deadline, self.newest + 1))
+                        sub["unpaid"] = None
+                    break
+                due = self.term(sub["since"], sub["period"], sub["asked"])[1]
+                if due > self.now or due >= sub["until"]:
+                    break
+                self.ask(subject, due)
 
     def allowed(self, command: Command) -> bool:
         body, role = command.body, command.actor.role
-        if role in ("app_owner", "collaborator") or (isinstance(body, GrantCredit) and role != "operator"):
+        if not isinstance(body, CreateWorkspace | AddFunds | GrantCredit):
+            if role not in MAY[type(body)]:
+                return False
+        elif role in ("app_owner", "collaborator") or (isinstance(body, GrantCredit) and role != "operator"):
             return False
         if isinstance(body, CreateWorkspace):
             return not self.exists
+        if not isinstance(body, AddFunds | GrantCredit):
+            return self.exists and self.can(command, max(command.time_us, self.newest + 1))
         if isinstance(body, AddFunds):
             fits = self.rules["least"] <= body.amount_micros <= self.rules["most"]
             return self.exists and fits and body.payment_id not in self.payments
         return self.exists
+
+    def can(self, command: Command, at: int) -> bool:
+        body = command.body
+        app = getattr(body, "app", None)
+        covered = any(since <= at < until for since, until, _ in self.contracts)
+        if isinstance(body, c.CreateApp):
+            return app not in self.apps
+        if app is not None and app not in self.apps:
+            return False
+        match body:
+            case c.PublishApp():
+                return not self.is_published(body.app, at)
+            case c.UnpublishApp():
+                return self.is_published(body.app, at)
+            case c.StartTrial():
+                known = self.apps[body.app]
+                return known["new"] and not known["tried"] and not covered and not self.current(body.app, at)
+            case c.Subscribe():
+                span = self.current(body.app, at)
+                return not covered and (span is None or span[2:] != [body.plan, body.period])
+            case c.CancelPlan():
+                span = self.current(body.app, at)
+                return span is not None and (span[3] is None or span[1] > self.term(span[0], span[3], at)[1])
+            case c.MoveCredit(amount, source, target):
+                mine = [g for g in self.grants if g["credit"] == "paid" and g["app"] == source]
+                return source != target and amount <= sum(map(self.left, mine))
+            case c.SetAutoPayment():
+                fits = self.rules["least"] <= body.amount_micros <= self.rules["most"]
+                return body.method != "wire" and bool(self.payments) and fits
+            case c.StopAutoPayment():
+                return self.auto is not None
+            case c.RequestUpgrade():
+                return not self.wish and not covered
+            case c.DeclineUpgrade():
+                return self.wish
+            case c.EndContract():
+                return covered
+            case c.SettlePayment() | c.FailPayment():
+                status = self.fees.get(body.payment_id, {}).get("status", "settled")
+                return status == "open" or (status == "failed" and isinstance(body, c.SettlePayment))
+        return True
 
     def watermark(self, mark: Watermark) -> None:
         now, complete = self.reports.get(mark.origin.partition, (-NEVER, -NEVER))
@@ -210,6 +490,7 @@ class Naive:
         self.complete = max(self.complete, min(complete for _, complete in self.reports.values()))
         if (self.now, self.complete) == was:
             return
+        self.renew()
         dying = [(g["expires"], g["id"], g, self.left(g)) for g in self.grants]
         dying = sorted(d for d in dying if before < d[0] <= self.complete and d[3])
         left_in_use = self.available()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 
 from schemas.alerts import Alert
 from schemas.aside import SetAside
-from schemas.catalog import Catalog, load_catalog
+from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog
 from schemas.commands import (
     Actor,
     AddFunds,
@@ -19,9 +20,11 @@ from schemas.commands import (
     GrantCredit,
     InboxRecord,
 )
+from schemas.entitlements import Entitlement
 from schemas.instants import MICROS_PER_DAY, MICROS_PER_HOUR
 from schemas.ledger import LedgerRecord, decode_ledger
-from schemas.topics import ALERTS, INTERACTIONS, LEDGER, REJECTED
+from schemas.payments import PaymentRequest
+from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import Policy, policy_of
@@ -36,22 +39,22 @@ T0 = 1_767_225_600 * USD
 """2026-01-01T00:00:00Z."""
 
 _encode = msgspec.json.Encoder().encode
+_entitlement = msgspec.json.Decoder(Entitlement).decode
+_request = msgspec.json.Decoder(PaymentRequest).decode
 _alert = msgspec.json.Decoder(Alert).decode
 _aside = msgspec.json.Decoder(SetAside).decode
 
 
 def catalog(**changes: Any) -> Catalog:
-    """The shipped catalog with tables replaced: `catalog(free_credit={"usd": "1"})`."""
-    content = load_catalog().model_dump(by_alias=True)
-    free, top_up, alerts = content["free_credit"], content["top_up"], content["alerts"]
-    base: dict[str, Any] = {
-        "free_credit": {"usd": _text(free["usd"]), "days": free["days"], "policy_date": "2023-03-19"},
-        "top_up": {"minimum_usd": _text(top_up["minimum_usd"]), "maximum_usd": _text(top_up["maximum_usd"])},
-        "alerts": {"low_balance_usd": _text(alerts["low_balance_usd"]), "expiring_days": alerts["expiring_days"]},
-        "plans": [standard(price("conversation", "0.20"))],
-    }
+    """The shipped catalog with tables replaced: `catalog(free_credit={"usd": "1"})`. `plans` replaces those of the
+    same id, the first one being the default."""
+    base: dict[str, Any] = tomllib.loads(DEFAULT_CATALOG.read_text(encoding="utf-8"))
     for table, values in changes.items():
-        base[table] = values if table == "plans" else {**base[table], **values}
+        if table == "plans":
+            given = {plan["id"]: plan for plan in values}
+            base["plans"] = [{**plan, **given.get(plan["id"], {})} for plan in base["plans"]]
+        else:
+            base[table] = {**base[table], **values}
     return Catalog.model_validate(base)
 
 
@@ -64,10 +67,6 @@ def standard(*prices: dict[str, str]) -> dict[str, Any]:
 def price(unit: str, usd: str, since: str = "2000-01-01T00:00:00Z") -> dict[str, str]:
     """A dated price."""
     return {"unit": unit, "from": since, "usd": usd}
-
-
-def _text(micros: int) -> str:
-    return f"{micros // USD}.{micros % USD:06d}"
 
 
 POLICY = policy_of(load_catalog())
@@ -167,6 +166,16 @@ class Story:
     def alerts(self) -> list[Alert]:
         """All alerts so far."""
         return [_alert(output.value or b"") for output in self.outputs if output.topic == ALERTS]
+
+    @property
+    def requests(self) -> list[PaymentRequest]:
+        """All payments asked for so far."""
+        return [_request(output.value or b"") for output in self.outputs if output.topic == PAYMENT_REQUESTS]
+
+    @property
+    def entitlements(self) -> list[Entitlement]:
+        """All entitlements so far."""
+        return [_entitlement(output.value or b"") for output in self.outputs if output.topic == ENTITLEMENTS]
 
     @property
     def kinds(self) -> list[str]:

@@ -168,7 +168,7 @@ def test_zero_balance_is_told_when_nothing_is_left() -> None:
     story.tell(create(), teller.unit("u1"))
     assert story.kinds == ["low_balance"]
     story.tell(teller.unit("u2"), teller.unit("u3"))
-    assert story.kinds == ["low_balance", "zero_balance"]
+    assert story.kinds == ["low_balance", "zero_balance", "app_stopped"]
     assert story.alerts[1].message == "Workspace acme has no credit left."
 
 

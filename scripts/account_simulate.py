@@ -1,0 +1,222 @@
+"""`quarterhour account simulate FILE.json`: a story of an account through the core, without Kafka or clock.
+
+The format, with an example that runs, is in `streams/accounts/SIMULATE.md`. `simulate` is pure: the same document gives
+the same answer. Leaves to others: the rules (ACCOUNTS) and how a person is told of a mistake in the file (`main`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog, micros_of_usd
+from schemas.commands import Command
+from schemas.errors import QuarterhourError
+from schemas.instants import micros_of_text, text_of
+from schemas.settings import Settings
+from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
+from schemas.units import Origin, Unit, Watermark
+from streams.accounts.partition import AccountsPartition
+from streams.accounts.policy import policy_of
+from streams.accounts.standing import assess, balance_status, burning, buttons
+from streams.accounts.state import AccountState
+from streams.durable.machine import RawRecord
+
+_TOPICS = {
+    LEDGER: "ledger",
+    ALERTS: "alerts",
+    ENTITLEMENTS: "entitlements",
+    PAYMENT_REQUESTS: "payment_requests",
+    REJECTED: "rejected",
+}
+_KINDS = ("command", "unit", "tick", "settlement", "failure")
+_encode = msgspec.json.Encoder().encode
+
+
+class BadStory(QuarterhourError):
+    """The document is not one; the message names the step and what is wrong with it."""
+
+
+def simulate(document: dict[str, Any]) -> dict[str, Any]:
+    """Fold a story's steps; what came out, and how the accounts stand at the end. `BadStory` if it cannot be read."""
+    strange = sorted(document.keys() - {"workspace", "allowed_lateness_seconds", "catalog", "steps"})
+    if strange or not isinstance(document.get("steps"), list):
+        raise BadStory(f"document: {strange[0]} is not known" if strange else "document: steps is no list")
+    policy = policy_of(_catalog(document))
+    machine = AccountsPartition(0, policy)
+    machine.restored(None)
+    lateness_us = int(document.get("allowed_lateness_seconds", Settings().allowed_lateness_seconds)) * 10**6
+    workspace = document.get("workspace", "workspace")
+    answer: dict[str, Any] = {name: [] for name in _TOPICS.values()}
+    for number, step in enumerate(document["steps"]):
+        try:
+            fact = _fact(step, number, workspace, lateness_us)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadStory(f"step {number}: {_said(error)}") from error
+        for output in machine.step([RawRecord(number, 0, None, _encode(fact))]):
+            answer[_TOPICS[output.topic]].append({"step": number, **_shown(json.loads(output.value or b"{}"))})
+    answer["accounts"] = {name: _account(state, machine) for name, state in sorted(machine.accounts.items())}
+    answer["counts"] = dict(sorted(machine.counts.items()))
+    return answer
+
+
+def main(arguments: list[str]) -> int:
+    """`simulate FILE`: print the answer as JSON, or the mistake on stderr; the exit code."""
+    if len(arguments) != 1:
+        print("usage: quarterhour account simulate FILE.json", file=sys.stderr)
+        return 2
+    try:
+        document = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise BadStory("document: it is no JSON object")
+        print(json.dumps(simulate(document), indent=2))
+    except (OSError, ValueError, QuarterhourError) as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _catalog(document: dict[str, Any]) -> Catalog:
+    return load_catalog(Path(document["catalog"]) if "catalog" in document else DEFAULT_CATALOG)
+
+
+def _fact(step: Any, number: int, workspace: str, lateness_us: int) -> Command | Unit | Watermark:
+    """One step as the record of the inbox it stands for."""
+    if not isinstance(step, dict) or sum(kind in step for kind in _KINDS) != 1:
+        raise ValueError(f"it must hold exactly one of {', '.join(_KINDS)}")
+    kind = next(kind for kind in _KINDS if kind in step)
+    at_us = micros_of_text(step["at"])
+    workspace = step.get("workspace", workspace)
+    origin = Origin(INTERACTIONS, 0, number, 0)
+    if kind == "tick":
+        _only(step, "tick", "at")
+        return Watermark(origin, 1, at_us, at_us - lateness_us, {})
+    if kind == "unit":
+        _only(step, "unit", "at", "id", "app", "channel", "user", "change", "billable", "environment", "workspace")
+        return _unit(step, origin, workspace, at_us)
+    _only(step, kind, "at", "by", "id", "workspace", "payment_id", "reason", *_extra(step, kind))
+    role, _, name = step.get("by", "system:simulation" if kind in ("settlement", "failure") else "").partition(":")
+    if not role or not name:
+        raise ValueError('by: it must be "role:name", e.g. "workspace_owner:olga"')
+    record = {
+        "type": "command.v1", "command_id": step.get("id", f"step-{number}"), "workspace": workspace,
+        "time_us": at_us, "actor": {"role": role, "name": name}, "body": _body(step, kind),
+    }  # fmt: skip
+    return msgspec.convert(record, Command)
+
+
+def _extra(step: dict[str, Any], kind: str) -> list[str]:
+    return list(step) if kind == "command" else []
+
+
+def _body(step: dict[str, Any], kind: str) -> dict[str, Any]:
+    if kind == "settlement":
+        return {"kind": "settle_payment", "payment_id": step["settlement"]}
+    if kind == "failure":
+        return {"kind": "fail_payment", "payment_id": step["failure"], "reason": step.get("reason", "declined")}
+    fields = {name: value for name, value in step.items() if name not in ("command", "at", "by", "id", "workspace")}
+    body: dict[str, Any] = _read(fields)
+    return {"kind": step["command"], **body}
+
+
+def _read(value: Any) -> Any:
+    """Fields as the contract spells them: `..._usd` text to micro-dollars, `..._at` RFC 3339 text to microseconds."""
+    if not isinstance(value, dict):
+        return value
+    read: dict[str, Any] = {}
+    for name, found in value.items():
+        if name.endswith("_usd"):
+            amounts = [micros_of_usd(one) for one in found] if isinstance(found, list) else micros_of_usd(found)
+            read[f"{name[:-4]}_micros"] = amounts
+        elif name.endswith("_at"):
+            read[f"{name[:-3]}_us"] = micros_of_text(found)
+        else:
+            read[name] = _read(found)
+    return read
+
+
+def _unit(step: dict[str, Any], origin: Origin, workspace: str, at_us: int) -> Unit:
+    change, billable = step.get("change", "opened"), step.get("billable", True)
+    delta = {"opened": 1, "retracted": -1}.get(change, 0)
+    fields = {
+        "type": "unit.v1", "origin": msgspec.to_builtins(origin), "unit_id": step["id"], "kind": step["unit"],
+        "change": change, "revision": 1, "workspace": workspace, "app": step["app"],
+        "channel": step.get("channel", "web"), "user": step.get("user", "user"),
+        "environment": step.get("environment", "live"), "start_us": at_us, "billable": billable, "delta": delta,
+        "billable_delta": delta if billable else 0,
+    }  # fmt: skip
+    return msgspec.convert(fields, Unit)
+
+
+def _only(step: dict[str, Any], *names: str) -> None:
+    strange = sorted(step.keys() - set(names))
+    if strange:
+        raise ValueError(f"{strange[0]} is not known of a {names[0]}")
+
+
+def _shown(value: Any) -> Any:
+    """Micro-dollars as US dollars in text, microseconds as RFC 3339 text; the rest as it is."""
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    shown: dict[str, Any] = {}
+    for name, found in value.items():
+        if name.endswith("_micros"):
+            shown[f"{name[:-7]}_usd"] = [usd_text(one) for one in found] if isinstance(found, list) else usd_text(found)
+        elif name.endswith("_us") and isinstance(found, int):
+            shown[f"{name[:-3]}_at"] = text_of(found) if 0 <= found < 2**54 else None
+        else:
+            shown[name] = _shown(found)
+    return shown
+
+
+def usd_text(micros: int | None) -> str | None:
+    """200000 to `"0.20"`: exact, two decimals at least."""
+    if micros is None:
+        return None
+    whole, rest = divmod(abs(micros), 10**6)
+    return f"{'-' if micros < 0 else ''}{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
+
+
+def _account(state: AccountState, machine: AccountsPartition) -> dict[str, Any]:
+    at_us = max(machine.sources.clock.now_us, state.as_of_us)
+    grants = sorted(state.grants.values(), key=lambda grant: grant.account)
+    return {
+        "sequence": state.sequence,
+        "balances": {
+            "free_usd": usd_text(state.free_micros), "paid_shared_usd": usd_text(state.paid_shared_micros),
+            "paid_apps_usd": usd_text(state.paid_apps_micros), "due_usd": usd_text(state.due_micros),
+            "available_usd": usd_text(state.available_micros),
+        },
+        "status": balance_status(state),
+        "burning": _shown(burning(state, at_us)._asdict()),
+        "grants": [
+            _shown({
+                "grant_id": grant.account.removeprefix("grant:"), "credit": grant.credit, "app": grant.app,
+                "amount_micros": grant.amount_micros, "remaining_micros": grant.remaining_micros,
+                "expires_us": grant.expires_us,
+            })
+            for grant in grants
+        ],
+        "apps": {
+            name: _shown(assess(state, app, at_us, machine.policy)._asdict())
+            | {"owner": app.owner, "published": app.is_published(at_us), "collaborators": dict(app.collaborators)}
+            for name, app in sorted(state.apps.items())
+        },
+        "payments": {name: payment.status for name, payment in sorted(state.asked.items())},
+        "people": dict(sorted(state.people.items())),
+        "products": buttons(state, machine.policy),
+    }  # fmt: skip
+
+
+def _said(error: Exception) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

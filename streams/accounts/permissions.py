@@ -1,0 +1,108 @@
+"""Who may give which command (W2, W3): one table. `app_owner` means the owner of the app that the command names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.commands import (
+    AcceptInvitation,
+    AddFunds,
+    ApproveUpgrade,
+    AssignLicence,
+    AssignRole,
+    CancelPlan,
+    Command,
+    CreateApp,
+    CreateWorkspace,
+    DeclineUpgrade,
+    EndContract,
+    FailPayment,
+    GrantCredit,
+    InviteCollaborator,
+    InviteUser,
+    MoveCredit,
+    PublishApp,
+    RemoveCollaborator,
+    RemoveLicence,
+    RemoveUser,
+    RequestUpgrade,
+    SetAlerts,
+    SetAutoPayment,
+    SettlePayment,
+    StartTrial,
+    StopAutoPayment,
+    Subscribe,
+    TransferApp,
+    UnpublishApp,
+)
+from schemas.errors import excerpt
+from streams.accounts.state import AccountState
+
+
+class Permit(NamedTuple):
+    """What a command does, in words, and the roles that may give it, in the order in which they are told."""
+
+    doing: str
+    roles: tuple[str, ...]
+
+
+_STRANGERS = ("operator", "system")
+"""Roles that are held outside the workspace."""
+_OPERATOR = ("operator",)
+_PAYMENTS = ("operator", "system")
+_WORKSPACE = ("operator", "workspace_owner")
+_OWNERS = ("operator", "workspace_owner", "app_owner")
+_EVERYBODY = ("operator", "workspace_owner", "app_owner", "collaborator")
+
+PERMITS: dict[type, Permit] = {
+    CreateWorkspace: Permit("create a workspace", ("operator", "workspace_owner", "system")),
+    AddFunds: Permit("add funds", ("operator", "workspace_owner", "system")),
+    GrantCredit: Permit("grant credit", _OPERATOR),
+    CreateApp: Permit("create an app", _EVERYBODY),
+    PublishApp: Permit("publish an app", _OWNERS),
+    UnpublishApp: Permit("unpublish an app", _OWNERS),
+    StartTrial: Permit("start a trial", _OWNERS),
+    Subscribe: Permit("subscribe an app", _OWNERS),
+    CancelPlan: Permit("cancel a plan", _OWNERS),
+    RequestUpgrade: Permit("request an upgrade", ("workspace_owner", "app_owner")),
+    ApproveUpgrade: Permit("approve an upgrade", _OPERATOR),
+    DeclineUpgrade: Permit("decline an upgrade", _OPERATOR),
+    EndContract: Permit("end a contract", _OPERATOR),
+    InviteUser: Permit("invite a user", _WORKSPACE),
+    AcceptInvitation: Permit("accept an invitation", ("collaborator",)),
+    AssignRole: Permit("assign a role", _WORKSPACE),
+    RemoveUser: Permit("remove a user", _WORKSPACE),
+    InviteCollaborator: Permit("invite a collaborator", _OWNERS),
+    RemoveCollaborator: Permit("remove a collaborator", _OWNERS),
+    TransferApp: Permit("transfer an app", _OWNERS),
+    AssignLicence: Permit("assign a licence", _OPERATOR),
+    RemoveLicence: Permit("remove a licence", _OPERATOR),
+    MoveCredit: Permit("move credit", ("operator", "workspace_owner")),
+    SetAutoPayment: Permit("set auto payment", ("operator", "workspace_owner")),
+    StopAutoPayment: Permit("stop auto payment", ("operator", "workspace_owner")),
+    SetAlerts: Permit("set alerts", ("operator", "workspace_owner")),
+    SettlePayment: Permit("settle a payment", _PAYMENTS),
+    FailPayment: Permit("report a failed payment", _PAYMENTS),
+}
+
+
+def refusal_of_actor(state: AccountState, command: Command) -> str:
+    """Why this actor may not give this command; "" if it may."""
+    permit, actor = PERMITS[type(command.body)], command.actor
+    if actor.role not in permit.roles:
+        return f"actor.role: {actor.role} may not {permit.doing}; {_listed(permit.roles)} may (W2, W3)."
+    known = state.people.get(actor.name)
+    if state.people and actor.role not in _STRANGERS and known is None:
+        return f"actor.name: {excerpt(actor.name)} is no user of the workspace (W1, W2)."
+    if state.people and actor.role == "workspace_owner" and known != "owner":
+        return f"actor.name: {excerpt(actor.name)} is no owner of the workspace (W2)."
+    if known == "invited" and not isinstance(command.body, AcceptInvitation):
+        return f"actor.name: {excerpt(actor.name)} has not accepted the invitation yet (W2)."
+    app = state.apps.get(getattr(command.body, "app", None) or "")
+    if actor.role == "app_owner" and app is not None and app.owner not in ("", actor.name):
+        return f"actor.name: {actor.name} may not {permit.doing}: {app.app} belongs to {app.owner} (W2)."
+    return ""
+
+
+def _listed(roles: tuple[str, ...]) -> str:
+    return " or ".join(role.replace("_", " ") for role in roles)

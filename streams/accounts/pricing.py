@@ -1,0 +1,100 @@
+"""What a unit costs: the plan in force at its start (U10, P1-P4, P11, P12), and whether it is one of the included.
+
+Included units come before credits. Places go to units in the order in which they are posted; a place that a
+correction frees goes to the oldest unit of the same term that was posted past them and can still change.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.catalog import Plan
+from schemas.ledger import Covered
+from streams.accounts.apps import AppState, ContractSpan
+from streams.accounts.policy import Policy
+from streams.accounts.state import AccountState, OpenCharge
+from streams.accounts.terms import term_at
+
+
+class Verdict(NamedTuple):
+    """What a unit costs, under which plan; `covered` and `pool` as in the ledger's charge."""
+
+    plan: str
+    price_micros: int
+    covered: Covered = ""
+    pool: str = ""
+
+
+class Standing(NamedTuple):
+    """How an app stands at an instant. Without a `pool` nothing is included; `sells_past` says whether units past the
+    included ones are charged, at `past_micros` where a contract names a price."""
+
+    plan: Plan
+    pool: str = ""
+    included: int = 0
+    sells_past: bool = True
+    past_micros: int | None = None
+    term_end_us: int | None = None
+
+
+def contract_at(state: AccountState, at_us: int) -> ContractSpan | None:
+    """The contract in force at an instant (P3)."""
+    return next((span for span in reversed(state.contracts) if span.from_us <= at_us < span.until_us), None)
+
+
+def standing_at(state: AccountState, app: AppState | None, at_us: int, policy: Policy) -> Standing:
+    """The plan in force for an app at an instant: a contract covers all (P12), else the app's own, else the default."""
+    covering = contract_at(state, at_us)
+    if covering is not None:
+        contract = covering.contract
+        start_us, end_us = term_at(covering.from_us, contract.term, at_us)
+        sells = contract.past == "overage"
+        return Standing(
+            policy.plan_of_kind("contract"), f"@{start_us}", contract.allowed_requests, sells,
+            contract.overage_micros, min(end_us, covering.until_us),
+        )  # fmt: skip
+    span = app.span(at_us) if app is not None else None
+    if span is None or app is None:
+        return Standing(policy.standard)
+    plan = policy.plan(span.plan)
+    if plan.trial is not None:
+        pool = f"{app.app}@{span.from_us}"
+        return Standing(plan, pool, plan.trial.included, sells_past=False, term_end_us=span.until_us)
+    start_us, end_us = term_at(span.from_us, span.period or "monthly", at_us)
+    offer = plan.offer(span.period or "monthly", start_us)
+    included = 0 if offer is None else offer.included
+    return Standing(plan, f"{app.app}@{start_us}", included, term_end_us=min(end_us, span.until_us))
+
+
+def judge(
+    state: AccountState, app_id: str, kind: str, start_us: int, held: OpenCharge | None, policy: Policy
+) -> Verdict | None:
+    """What a billable unit costs; None when nothing is to be posted for it. `held` is its present charge."""
+    app = state.apps.get(app_id)
+    if not state.contracts and (app is None or app_id in state.plain_apps):
+        price = policy.price_micros(kind, start_us)
+        return Verdict(policy.standard.id, price) if price else None
+    standing = standing_at(state, app, start_us, policy)
+    plan = standing.plan
+    if not plan.bills(kind):
+        return None
+    main = kind == plan.billing_unit
+    if app is not None and not app.is_published(start_us):
+        return Verdict(plan.id, 0, "unpublished") if main else None
+    if not main or not standing.pool:
+        price = plan.price_micros(kind, start_us)
+        return Verdict(plan.id, price) if price else None
+    pool = standing.pool
+    has_place = held is not None and held.pool == pool and held.covered == "included"
+    if has_place or state.used.get(pool, 0) < standing.included:
+        return Verdict(plan.id, 0, "included", pool)
+    price = _past_micros(standing, kind, start_us)
+    return Verdict(plan.id, price, "" if price else "beyond", pool)
+
+
+def _past_micros(standing: Standing, kind: str, start_us: int) -> int:
+    if not standing.sells_past:
+        return 0
+    if standing.past_micros is not None:
+        return standing.past_micros
+    return standing.plan.price_micros(kind, start_us)

@@ -1,0 +1,18 @@
+"""The benchmark runs, and says what it says it says."""
+
+from __future__ import annotations
+
+import json
+
+from typer.testing import CliRunner
+
+from scripts.bench_cli import app
+
+
+def test_the_benchmark_reports_postings_a_second_and_how_flat_they_are() -> None:
+    result = CliRunner().invoke(app, ["accounts", "--charges", "200", "--workspaces", "50"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert found["workspaces"] == [10, 50]
+    assert found["postings_per_second"] > 0
+    assert found["cost_ratio_50_to_10_workspaces"] > 0
