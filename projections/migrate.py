@@ -85,6 +85,11 @@ def drop_all(client: Client) -> None:
         client.command("DROP TABLE IF EXISTS {name:Identifier} SYNC", parameters={"name": name})
 
 
+def applied_migrations(client: Client) -> int:
+    """How many migrations the database has had."""
+    return int(client.query("SELECT count() FROM schema_migrations").first_row[0])
+
+
 def statements(sql: str) -> Iterator[str]:
     """The statements of a file, comments dropped; a semicolon within quotes or a comment ends nothing."""
     current: list[str] = []

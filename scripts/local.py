@@ -19,7 +19,7 @@ from pathlib import Path
 from projections.connect import connect, ensure_database
 from projections.embedded.process import command as clickhouse_command
 from projections.embedded.process import wait_until_ready as wait_for_clickhouse
-from projections.migrate import migrate
+from projections.migrate import applied_migrations, drop_all, migrate, read_migrations
 from projections.web.process import command as page_command
 from schemas.settings import Settings
 from schemas.topics import topic_table
@@ -83,6 +83,8 @@ async def local_stack(
                 clickhouse_data = Path(folder)
         if not settings.clickhouse_url:
             settings = await _start_clickhouse(supervisor, clickhouse_data, settings)
+            if workers:
+                await supervisor.during(asyncio.to_thread(_renew_tables, settings, announce))
         if workers:
             await supervisor.during(_create_topics(settings))
             await supervisor.during(asyncio.to_thread(_create_tables, settings))
@@ -104,6 +106,22 @@ def _create_tables(settings: Settings) -> None:
     client = connect(settings.clickhouse_url)
     try:
         migrate(client)
+    finally:
+        client.close()
+
+
+def _renew_tables(settings: Settings, announce: Announce) -> None:
+    """Our own ClickHouse with tables of an older version: drop them all, so that LOADER fills new ones from the topics.
+
+    A new table does not know what was loaded before it; the log does (L5).
+    """
+    ensure_database(settings.clickhouse_url)
+    client = connect(settings.clickhouse_url)
+    try:
+        newest = len(read_migrations())
+        if client.command("EXISTS TABLE schema_migrations") and 0 < applied_migrations(client) < newest:
+            announce("the tables are of an older version: loading everything again from the topics")
+            drop_all(client)
     finally:
         client.close()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from projections.connect import connect
 from schemas.settings import Settings
 from scripts.local import local_stack
 from scripts.stack.home import Home
@@ -95,6 +96,20 @@ def test_u6_events_that_arrive_after_the_lateness_are_set_aside_and_the_rest_is_
     result = run_once(tmp_path, "--input", str(log))
     assert (result["events"], result["conversations"], result["late"]) == (102, 101, 1)
     assert result["charged_usd"] == 20.2
+    asyncio.run(_make_the_tables_old(tmp_path))
+    done = quarterhour(tmp_path, "run", "--once", "--json", "--input", str(log))
+    assert "the tables are of an older version" in " ".join(done.stderr.split())
+    assert json.loads(done.stdout.splitlines()[-1]) == result
+
+
+async def _make_the_tables_old(home: Path) -> None:
+    """As if the newest migration had not been there yet."""
+    (world,) = Home(home).worlds()
+    async with local_stack(world, Settings(), print, live=False, workers=False) as stack:
+        client = connect(stack.settings.clickhouse_url)
+        newest = "(SELECT max(number) FROM schema_migrations)"
+        client.command(f"ALTER TABLE schema_migrations DELETE WHERE number = {newest} SETTINGS mutations_sync = 2")
+        client.close()
 
 
 async def test_given_addresses_replace_the_local_kafka_and_clickhouse(tmp_path: Path) -> None:
