@@ -120,19 +120,23 @@ class _Rebuild:
         seconds = time.monotonic() - started
         rows = await asyncio.to_thread(_rows, self.beside) - rows_before
         if self.swap is Swap.NEVER:
-            compared = await self._compare(await asyncio.to_thread(_positions, self.beside), None)
+            compared = await self._compare(await asyncio.to_thread(_positions, self.beside))
             return Rebuilt(self.records, rows, seconds, compared, False)
         hold = await asyncio.to_thread(Hold.take, self.live)
+        renewing = asyncio.create_task(_renew(hold))
         try:
-            await self._until_idle(hold)
+            await self._until_idle()
             ends = await asyncio.to_thread(_live_positions, self.live)
             await self._load(ends)
-            compared = await self._compare(ends, hold)
+            compared = await self._compare(ends)
             swapped = self.swap is Swap.ALWAYS or all(comparison.is_same for comparison in compared)
             if swapped:
                 await asyncio.to_thread(self._exchange, hold)
         finally:
-            await asyncio.to_thread(hold.release)
+            renewing.cancel()
+            await asyncio.wait([renewing])
+            if await asyncio.to_thread(hold.is_newest):
+                await asyncio.to_thread(hold.release)
         if swapped:
             await asyncio.to_thread(_drop, self.live)
         return Rebuilt(self.records, rows, seconds, compared, swapped)
@@ -158,11 +162,10 @@ class _Rebuild:
         if beyond:
             raise RebuildFault(f"the rebuild is ahead of the live tables at {beyond[0]}: drop it and begin anew")
 
-    async def _until_idle(self, hold: Hold) -> None:
+    async def _until_idle(self) -> None:
         """Wait until the batch LOADER had in hand when it was stopped is finished, or was given up."""
         quiet_since = time.monotonic()
         while True:
-            hold.renew()
             newest = Journal(self.live).newest()
             positions = resume_positions(self.live, newest)
             if newest is None or not is_unfinished(newest, positions):
@@ -173,13 +176,11 @@ class _Rebuild:
                 return
             await asyncio.sleep(0.1)
 
-    async def _compare(self, ends: Mapping[TopicPartition, int], hold: Hold | None) -> tuple[TableComparison, ...]:
+    async def _compare(self, ends: Mapping[TopicPartition, int]) -> tuple[TableComparison, ...]:
         found = []
         names = checksums.names()
         for done, name in enumerate(names):
             self.tell(Progress("comparing", done, len(names)))
-            if hold is not None:
-                hold.renew()
             found.append(await asyncio.to_thread(checksums.compare, self.live, self.beside, name, ends))
         self.tell(Progress("comparing", len(names), len(names)))
         return tuple(found)
@@ -191,7 +192,8 @@ class _Rebuild:
         )
         found = self.live.query(query, parameters={"kept": list(_KEPT)}).result_rows
         for done, (name,) in enumerate(found):
-            hold.renew()
+            if not hold.is_newest():
+                raise RebuildFault("a loader began before the swap was over: the hold was not renewed in time")
             self.tell(Progress("swapping", done, len(found)))
             here, there = f"`{self.live.database}`.`{name}`", f"`{self.beside.database}`.`{name}`"
             self.live.command(f"EXCHANGE TABLES {here} AND {there}")
@@ -234,6 +236,13 @@ class _Limited:
         self._tell(Progress("loading", total - left, total))
         if not left:
             self.drained.set()
+
+
+async def _renew(hold: Hold) -> None:
+    """Keep the hold for as long as comparing takes."""
+    while True:
+        await asyncio.to_thread(hold.renew)
+        await asyncio.sleep(1)
 
 
 def _positions(client: Client) -> dict[TopicPartition, int]:

@@ -45,6 +45,12 @@ class Hold:
             self._write(self._epoch, self._owner)
             self._renewed = time.monotonic()
 
+    def is_newest(self) -> bool:
+        """Whether nobody has claimed the database since, as one may when the hold was not renewed for too long."""
+        newest = self._client.query("SELECT max(epoch), uniqExactIf(owner, epoch >= {epoch:UInt64}) FROM loaders",
+                                    parameters={"epoch": self._epoch}).first_row  # fmt: skip
+        return (int(newest[0]), int(newest[1])) == (self._epoch, 1)
+
     def release(self) -> None:
         """Let loaders begin."""
         self._write(self._epoch + 1, self._owner.replace(HELD, RELEASED))

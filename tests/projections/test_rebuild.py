@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from projections import checksums
+from projections.checksums import TableComparison
 from projections.connect import beside, connect
 from projections.loader.hold import Hold
 from projections.loader.journal import LoaderFault
 from projections.loader.loading import Loader, LoadPolicy
-from projections.rebuild import SUFFIX, Progress, Swap, rebuild
+from projections.rebuild import SUFFIX, Progress, RebuildFault, Swap, rebuild
 from projections.reconcile import reconcile
 from schemas import topics
 from tests.projections.fake_source import Log, LogSource, home_of, message
@@ -112,3 +114,20 @@ async def test_the_live_loader_stops_for_the_swap_and_the_next_one_waits(client:
     hold.release()
     await waiting
     assert client.query("SELECT count() FROM interactions WHERE id = 'new'").first_row == (1,)
+
+
+async def test_a_swap_is_refused_once_a_loader_has_begun(
+    client: Client, clickhouse_server: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hold that was lost must not swap: the loader's new rows would be exchanged away."""
+    before = contents(client)
+
+    def claimed_meanwhile(live: Client, *_: Any) -> TableComparison:
+        live.command("INSERT INTO loaders (epoch, owner) SELECT max(epoch) + 1, 'a loader' FROM loaders")
+        return TableComparison("any", (0, 0), (0, 0))
+
+    monkeypatch.setattr(checksums, "compare", claimed_meanwhile)
+    with pytest.raises(RebuildFault, match="a loader began"):
+        await rebuild(url_of(client, clickhouse_server), LogSource(log), policy=SMALL)
+    assert contents(client) == before
+    client.command(f"DROP DATABASE `{client.database}{SUFFIX}` SYNC")
