@@ -22,7 +22,7 @@ from projections.rebuild import Swap
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from scripts import account_cli, bench_cli, commands
+from scripts import account_cli, bench_cli, commands, explaining
 from scripts.report import table_of
 from scripts.stack.home import WorldInUse
 from scripts.stack.ports import PortInUse
@@ -197,6 +197,26 @@ def balance(
         async with commands.kept_clickhouse(Settings(), console, world) as client:
             found = balance_as_of(client, workspace, instant)
             console.print(table_of(BalanceAsOf, [found]))
+
+    asyncio.run(show())
+
+
+@app.command()
+def explain(
+    workspace: Annotated[str, typer.Argument(help="whose ledger, units and events")],
+    what: Annotated[str, typer.Argument(help="a ledger record's number, a unit's id, or an event's id")],
+    world: WorldName = None,
+) -> None:
+    """Tell how a ledger line came to be, down to its events, or what became of an event (L7).
+
+    Example: quarterhour explain ecom 42
+    """
+
+    async def show() -> None:
+        console = Console()
+        async with commands.kept_clickhouse(Settings(), console, world) as client:
+            for line in explaining.explain(client, workspace, what):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     asyncio.run(show())
 

@@ -256,6 +256,22 @@ def test_l4_the_balance_of_any_instant_is_a_command(live: Live) -> None:
     assert "yesterday" in wrong.stderr
 
 
+def test_l7_a_ledger_record_a_unit_and_an_event_are_explained(live: Live) -> None:
+    command = [sys.executable, "-m", "scripts.cli", "explain", "acme"]
+
+    def explained(what: str) -> str:
+        done = subprocess.run([*command, what], env=live.environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    (row,) = live.query("SELECT unit_id FROM units WHERE workspace = 'acme' AND kind = 'conversation'")
+    for what in ("1", row["unit_id"], "e-1"):
+        told = explained(what)
+        assert f"conversation {row['unit_id']} of u1 with helper on web" in told
+        assert "charged at USD 0.20 by ledger record 1" in told
+        assert "event e-1 of /gateways/web-1" in told
+    assert "has no ledger record, unit or event 'nothing'" in " ".join(explained("nothing").split())
+
+
 def test_the_page_shows_the_workspaces(live: Live) -> None:
     with urllib.request.urlopen(live.page, timeout=10) as answer:
         assert "acme" in answer.read().decode()
