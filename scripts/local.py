@@ -81,13 +81,12 @@ async def local_stack(
             if not kept:
                 folder = held.enter_context(tempfile.TemporaryDirectory(prefix="quarterhour-"))
                 clickhouse_data = Path(folder)
-        if not settings.clickhouse_url:
+        ours = not settings.clickhouse_url
+        if ours:
             settings = await _start_clickhouse(supervisor, clickhouse_data, settings)
-            if workers:
-                await supervisor.during(asyncio.to_thread(_renew_tables, settings, announce))
         if workers:
             await supervisor.during(_create_topics(settings))
-            await supervisor.during(asyncio.to_thread(_create_tables, settings))
+            await supervisor.during(asyncio.to_thread(_prepare_tables, settings, announce, renew=ours))
             metrics = {METER: free_port(), ACCOUNTS: free_port()}
             await supervisor.start(_workers(settings, live, metrics))
             page = given_or_free(settings.page_port, "the page", "QUARTERHOUR_PAGE_PORT")
@@ -100,28 +99,20 @@ async def local_stack(
         raise StopAsked
 
 
-def _create_tables(settings: Settings) -> None:
-    """Before LOADER starts, so that only one of us migrates and readers find the tables at once."""
-    ensure_database(settings.clickhouse_url)
-    client = connect(settings.clickhouse_url)
-    try:
-        migrate(client)
-    finally:
-        client.close()
+def _prepare_tables(settings: Settings, announce: Announce, *, renew: bool) -> None:
+    """Before LOADER starts, so that only one of us migrates and readers find the tables at once.
 
-
-def _renew_tables(settings: Settings, announce: Announce) -> None:
-    """Our own ClickHouse with tables of an older version: drop them all, so that LOADER fills new ones from the topics.
-
-    A new table does not know what was loaded before it; the log does (L5).
+    `renew` drops tables of an older version first, so that LOADER fills new ones from the topics: a new table does not
+    know what was loaded before it, but the log does (L5). For our own ClickHouse only.
     """
     ensure_database(settings.clickhouse_url)
     client = connect(settings.clickhouse_url)
     try:
-        newest = len(read_migrations())
-        if client.command("EXISTS TABLE schema_migrations") and 0 < applied_migrations(client) < newest:
+        known = renew and client.command("EXISTS TABLE schema_migrations")
+        if known and 0 < applied_migrations(client) < len(read_migrations()):
             announce("the tables are of an older version: loading everything again from the topics")
             drop_all(client)
+        migrate(client)
     finally:
         client.close()
 
