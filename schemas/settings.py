@@ -43,7 +43,15 @@ class Settings(BaseSettings):
     )
     session_timeout_seconds: int = Field(8, ge=1, le=300, description="how soon a dead worker's partitions move on")
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="port on loopback where a worker serves `/metrics`; default: none"
+        None, ge=1, le=65535, description="port where a worker serves `/metrics`; default: none"
+    )
+    bind_address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="address that metrics, page and doors listen on; `0.0.0.0` in a container",
+    )
+    replication_factor: int = Field(
+        1, ge=1, le=9, description="replicas of the topics that `quarterhour prepare` creates"
     )
     kafka_port: int | None = Field(None, ge=1, le=65535, description="port of the local Kafka; default: a free one")
     clickhouse_port: int | None = Field(

@@ -107,6 +107,15 @@ def up() -> None:
 
 
 @app.command()
+def prepare() -> None:
+    """Create topics and tables in the Kafka and ClickHouse of the settings, or check those that are there.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 CLICKHOUSE_URL=http://clickhouse:8123/quarterhour quarterhour prepare
+    """
+    asyncio.run(commands.prepare(Settings(), Console()))
+
+
+@app.command()
 def replay(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a .csv.gz event log")],
     speed: Speed = None,

@@ -15,12 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from projections import rebuild as rebuilding
 from projections import reconcile, usage
-from projections.connect import connect
+from projections.connect import connect, ensure_database
 from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
+from projections.migrate import migrate
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
+from schemas.topics import topic_table
 from scripts.drain import Lag, drain
 from scripts.local import CLICKHOUSE, KAFKA, LocalStack, local_stack
 from scripts.references import Comparison, compare_with_files, compare_with_sample
@@ -30,6 +32,7 @@ from scripts.replay.source import EventLog, read_log
 from scripts.report import Findings, as_json, show
 from scripts.stack.cache import cache_directory
 from scripts.stack.home import Home, World
+from scripts.stack.topics import create_topics
 
 LIVE_WORLD = "live"
 
@@ -88,6 +91,32 @@ async def up(settings: Settings, console: Console) -> int:
         announce("Ready; Ctrl-C stops it. What is kept goes on at the next start.")
         await stack.supervisor.during(asyncio.Event().wait())
     return stack.supervisor.exit_code
+
+
+async def prepare(settings: Settings, console: Console) -> None:
+    """Bring a Kafka and a ClickHouse of one's own to what the pipeline needs; doing it again changes nothing."""
+    for name, value in (
+        ("KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers),
+        ("CLICKHOUSE_URL", settings.clickhouse_url),
+    ):
+        if not value:
+            raise ConfigurationError(f"{name} is not set: name the server to prepare (`quarterhour up` needs neither)")
+    table = topic_table(settings.interaction_partitions, settings.account_partitions)
+    created = await create_topics(
+        settings.kafka_bootstrap_servers, table, replication_factor=settings.replication_factor
+    )
+    console.print(f"{len(table)} topics, created now: {', '.join(created) or 'none'}", markup=False, highlight=False)
+    applied = await asyncio.to_thread(_migrate, settings.clickhouse_url)
+    console.print(f"tables are up to date, migrations applied now: {applied}", markup=False, highlight=False)
+
+
+def _migrate(url: str) -> int:
+    ensure_database(url)
+    client = connect(url)
+    try:
+        return len(migrate(client))
+    finally:
+        client.close()
 
 
 async def rebuild(settings: Settings, console: Console, *, swap: rebuilding.Swap, fresh: bool) -> int:

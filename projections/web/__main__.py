@@ -18,10 +18,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; 1 if it cannot."""
     parser = argparse.ArgumentParser(
         prog="python -m projections.web",
-        description="Serve the Plan & Usage page and the query API on loopback. There is no sign-in.",
+        description="Serve the Plan & Usage page and the query API, on loopback by default. There is no sign-in.",
         epilog="example: CLICKHOUSE_URL=http://127.0.0.1:8123/quarterhour python -m projections.web --port 8080",
     )
-    parser.add_argument("--port", type=int, required=True, help="TCP port on 127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
     settings = Settings()
     if not settings.clickhouse_url:
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     except QuarterhourError as error:
         print(error, file=sys.stderr)
         return 1
-    uvicorn.run(served, host="127.0.0.1", port=port, log_level="warning", server_header=False)
+    uvicorn.run(served, host=settings.bind_address, port=port, log_level="warning", server_header=False)
     return 0
 
 

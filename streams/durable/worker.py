@@ -101,7 +101,7 @@ class PartitionWorker:
             datadir=str(work_directory / role.group),
             store="memory://",
             web_enabled=settings.metrics_port is not None,
-            web_bind="127.0.0.1",
+            web_bind=settings.bind_address,
             web_port=settings.metrics_port or 6066,
             topic_allow_declare=False,  # topics come from the topic table
             topic_disable_leader=True,
