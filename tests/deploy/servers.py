@@ -1,0 +1,83 @@
+"""A Kafka and a ClickHouse to run the composed commands against: the local stack's own, or containers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from projections.embedded.process import command as clickhouse_command
+from projections.embedded.process import wait_until_ready
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.stack.kafka_node import KafkaNode
+from scripts.stack.ports import free_port
+from scripts.stack.process import ProcessSpec
+from scripts.stack.supervisor import Supervisor
+from tests.deploy.composed import ROOT
+
+DATABASE = "quarterhour"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Their addresses, and the supervisor under which processes may be run beside them."""
+
+    kafka: str
+    clickhouse: str
+    supervisor: Supervisor
+    served: bool
+    """Whether ClickHouse is a server of its own, with users and row policies."""
+
+
+def why_no_docker() -> str | None:
+    """Why containers cannot be run here; None when they can."""
+    for arguments in (["docker", "version"], ["docker", "compose", "version"]):
+        try:
+            done = subprocess.run(arguments, capture_output=True, text=True, timeout=20)
+        except OSError as error:
+            return f"no Docker here: {error}"
+        if done.returncode != 0:
+            return f"no Docker engine answers: {done.stderr.strip().splitlines()[0]}"
+    return None
+
+
+@asynccontextmanager
+async def local_servers(folder: Path) -> AsyncIterator[Servers]:
+    """Apache Kafka from its Maven artifacts and the embedded ClickHouse, each a process on loopback."""
+    try:
+        artifacts = kafka_artifacts(lambda _: None)
+    except KafkaUnavailable as reason:
+        pytest.skip(str(reason))
+    node = KafkaNode.on_ports(artifacts, folder / "kafka")
+    await node.prepare()
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+
+    async def ready() -> None:
+        wait_until_ready(address, 60)
+
+    async with Supervisor(folder / "logs", announce=print, signals=False) as supervisor:
+        clickhouse = ProcessSpec("clickhouse", clickhouse_command(folder / "clickhouse", port), ready=ready)
+        await supervisor.start([node.process("kafka"), clickhouse])
+        yield Servers(node.bootstrap, f"{address}/{DATABASE}", supervisor, served=False)
+    assert supervisor.failure is None, supervisor.failure
+
+
+@asynccontextmanager
+async def container_servers(folder: Path) -> AsyncIterator[Servers]:
+    """The services `kafka` and `clickhouse` of docker-compose.yml, by testcontainers."""
+    if (reason := why_no_docker()) is not None:
+        pytest.skip(reason)
+    from testcontainers.compose import DockerCompose
+
+    password = os.environ.get("QUARTERHOUR_CLICKHOUSE_PASSWORD", DATABASE)
+    with DockerCompose(ROOT, wait=True, services=["kafka", "clickhouse"]):
+        url = f"http://quarterhour:{password}@127.0.0.1:8123/{DATABASE}"
+        async with Supervisor(folder / "logs", announce=print, signals=False) as supervisor:
+            yield Servers("127.0.0.1:9094", url, supervisor, served=True)
+        assert supervisor.failure is None, supervisor.failure

@@ -1,0 +1,138 @@
+"""The commands of docker-compose.yml count, charge and reconcile: beside local servers, and beside containers.
+
+Outside a container each runs with the composed command and environment; addresses and ports alone are of this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from projections import reconcile, usage
+from projections.connect import connect
+from schemas.settings import Settings
+from scripts.drain import drain
+from scripts.replay.publisher import replay
+from scripts.stack.ports import free_port
+from scripts.stack.process import ProcessSpec
+from tests.deploy.composed import ROOT, ours
+from tests.deploy.observed import metrics_in, queries, scrape_targets
+from tests.deploy.servers import Servers, container_servers, local_servers
+from tests.end_to_end.logs import months_of_talk
+from tests.end_to_end.pipeline import log_of
+from tests.metering.recount import Message, recount
+
+pytestmark = pytest.mark.stack
+MESSAGES = months_of_talk(7)[:400]
+NewServers = Callable[[Path], AbstractAsyncContextManager[Servers]]
+KINDS = [
+    pytest.param(local_servers, id="local"),
+    pytest.param(container_servers, id="containers", marks=pytest.mark.docker),
+]
+ONCE = ("prepare",)
+
+
+@pytest.mark.parametrize("servers", KINDS)
+async def test_the_composed_commands_meter_and_reconcile(servers: NewServers, tmp_path: Path) -> None:
+    async with servers(tmp_path) as found:
+        ports = await _start(found)
+        settings = Settings(kafka_bootstrap_servers=found.kafka, clickhouse_url=found.clickhouse)
+        await replay(log_of(MESSAGES), settings, None)
+        await drain(settings, stuck_seconds=60)
+        _assert_counts(found.clickhouse)
+        await asyncio.to_thread(_assert_healthy, ports)
+        await asyncio.to_thread(_assert_observed, ports)
+        restarts = {state.name: state.restarts for state in found.supervisor.processes() if state.restarts}
+        assert restarts == {}
+
+
+async def _start(servers: Servers) -> dict[str, dict[str, str]]:
+    """Prepare, then every long-running service of ours; the ports that stand for the composed ones, by service."""
+    prepare = ours()["prepare"]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        _argv(prepare["command"], {}),
+        env={**os.environ, **_environment(prepare, servers, {})},
+        capture_output=True, text=True, timeout=120, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ports: dict[str, dict[str, str]] = {}
+    specs = []
+    for name, service in ours().items():
+        if name in (*ONCE, "clock"):  # the log brings its own time
+            continue
+        ports[name] = {"9100": str(free_port()), "8080": str(free_port())}
+        argv = _argv(service["command"], ports[name])
+        specs.append(ProcessSpec(name, argv, _environment(service, servers, ports[name])))
+    await servers.supervisor.start(specs)
+    return ports
+
+
+def _assert_counts(clickhouse: str) -> None:
+    counts = recount(Message(f"{m.workspace}/{m.user}", m.time_us) for m in MESSAGES)
+    client = connect(clickhouse)
+    try:
+        summary = usage.summary(client)
+        assert summary.conversations == sum(n for (_, kind, _, _), n in counts.items() if kind == "conversation") > 0
+        assert summary.sessions == sum(n for (_, kind, _, _), n in counts.items() if kind == "session")
+        assert reconcile.reconcile(client).counts == {}
+    finally:
+        client.close()
+
+
+def _assert_healthy(ports: dict[str, dict[str, str]]) -> None:
+    checked = 0
+    for name, service in ours().items():
+        test: Sequence[str] | None = (service.get("healthcheck") or {}).get("test")
+        if test is None or name not in ports:
+            continue
+        argv = _argv(test[1:], ports[name])
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT)
+        assert done.returncode == 0, (name, done.stderr)
+        checked += 1
+    assert checked >= 3
+
+
+def _assert_observed(ports: dict[str, dict[str, str]]) -> None:
+    """Every metric that a rule or panel asks for is served by one of the scraped targets."""
+    served: set[str] = {"up"}
+    for target in scrape_targets():
+        name, port = target.split(":")
+        text = httpx.get(f"http://127.0.0.1:{ports[name][port]}/metrics", timeout=10).text
+        families = [family for family in text_string_to_metric_families(text) if family.name.startswith("quarterhour_")]
+        assert families, target
+        for family in families:
+            served |= {sample.name for sample in family.samples} | {family.name}
+    asked = set().union(*(metrics_in(query) for query in queries()))
+    # A counter's name has its suffix also while it has no samples yet.
+    assert asked - served - {f"{name}_total" for name in served} == set()
+
+
+def _argv(command: Sequence[str], ports: dict[str, str]) -> list[str]:
+    """The composed command with this Python, and with ports of this machine."""
+    program, *arguments = command
+    head = [sys.executable] if program == "python" else [sys.executable, "-m", "scripts.cli"]
+    for composed, here in ports.items():
+        arguments = [argument.replace(composed, here) for argument in arguments]
+    return [*head, *arguments]
+
+
+def _environment(service: dict[str, object], servers: Servers, ports: dict[str, str]) -> dict[str, str]:
+    given = service["environment"]
+    assert isinstance(given, dict)
+    here = {
+        "KAFKA_BOOTSTRAP_SERVERS": servers.kafka,
+        "CLICKHOUSE_URL": servers.clickhouse,
+        "QUARTERHOUR_BIND_ADDRESS": "127.0.0.1",
+        "QUARTERHOUR_METRICS_PORT": ports.get("9100", "9100"),
+    }
+    return {str(name): here.get(str(name), str(value)) for name, value in given.items()}
