@@ -19,7 +19,9 @@ from typing import Any
 import confluent_kafka
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from scripts.cli import app
 from scripts.stack.home import Home
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 
@@ -299,6 +301,46 @@ def test_a_named_clickhouse_is_looked_into_without_starting_anything(live: Live,
     )  # fmt: skip
     assert "acme,u1,1,1,1" in done.stdout.splitlines()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_operators_see_topics_and_lag_and_that_all_is_well(live: Live) -> None:
+    assert "interactions.rejected" in _operate(live, "topics")
+    assert "METER" in _operate(live, "lag", "--partitions")
+    assert "bad" not in _operate(live, "doctor").split()
+
+
+def test_a_refused_record_is_put_back_corrected_and_is_billed(live: Live, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    wrong = event("mended", "m-1", now).replace(b'"user": "u1"', b'"user": ""')
+    live.publish(wrong, key=b"mended/helper/web/u1")
+    refused = "SELECT reason FROM rejected WHERE payload LIKE '%mended%'"
+    live.eventually(refused, lambda rows: len(rows) == 1)
+    listed = _operate(live, "dlq", "list", "--json", "--containing", "mended")
+    (letter,) = [json.loads(line) for line in listed.splitlines()]
+    assert letter["field"] == "data.user"
+    assert json.loads(_operate(live, "dlq", "show", letter["name"]).splitlines()[-1])["id"] == "m-1"
+
+    _operate(live, "dlq", "retry", letter["name"])  # as it was: refused again, under a name of its own
+    live.eventually(refused, lambda rows: len(rows) == 2)
+    corrected = tmp_path / "corrected.json"
+    corrected.write_bytes(event("mended", "m-1", now))
+    for _ in range(2):  # the second changes nothing (U7)
+        _operate(live, "dlq", "retry", letter["name"], "--value", str(corrected))
+    live.eventually("SELECT count() AS n FROM charges WHERE workspace = 'mended'", lambda rows: int(rows[0]["n"]) == 1)
+    live.eventually(
+        "SELECT count() AS n FROM interactions WHERE workspace = 'mended'", lambda rows: int(rows[0]["n"]) == 2
+    )
+    assert live.query("SELECT sum(units) AS n FROM usage_daily WHERE workspace = 'mended' AND kind = 'session'") == [
+        {"n": 1}
+    ]
+    assert "names no dead letter" in _operate(live, "dlq", "show", "nonsense", fails=True)
+    assert "was refused" in _operate(live, "dlq", "show", "interactions-0-999999", fails=True)
+
+
+def _operate(live: Live, *arguments: str, fails: bool = False) -> str:
+    done = CliRunner().invoke(app, arguments, env=live.environment)
+    assert (done.exit_code != 0) is fails, done.output
+    return str(done.exception) if fails else done.output
 
 
 def test_ctrl_c_stops_everything_and_the_next_start_goes_on(live: Live) -> None:

@@ -1,0 +1,102 @@
+"""Dead letters: records METER refused. They can be listed, shown whole, and put back as they were or corrected.
+
+A letter is named by where its record lies, `interactions-2-1043`. Putting one back publishes its record again: if it is
+still broken it is refused again, and if it had been metered meanwhile, its identity makes the second one no news (U7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.aside import SetAside
+from schemas.errors import ConfigurationError
+from schemas.routing import murmur2
+from schemas.settings import Settings
+from schemas.topics import INTERACTIONS, REJECTED
+from schemas.units import Origin
+from streams.durable.machine import Output
+from streams.durable.producer import new_producer, produce
+from streams.durable.reader import PartitionReader
+
+RETRIED = "quarterhour-retried-from"
+"""The header of a record that was put back; its value names the letter."""
+_NAME = re.compile(r"(?P<topic>[a-z.]+)-(?P<partition>\d{1,9})-(?P<offset>\d{1,18})")
+_DECODER = msgspec.json.Decoder(SetAside)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The refused record itself, whole."""
+
+    key: bytes | None
+    value: bytes
+
+
+def name_of(origin: Origin) -> str:
+    """How a letter is called on the command line."""
+    return f"{origin.topic}-{origin.partition}-{origin.offset}"
+
+
+def parse(name: str) -> tuple[int, int]:
+    """(partition, offset) of a letter's name; ConfigurationError when it is none."""
+    found = _NAME.fullmatch(name)
+    if found is None or found["topic"] != INTERACTIONS:
+        raise ConfigurationError(f"{name!r} names no dead letter: give one as listed, e.g. {INTERACTIONS}-0-17")
+    return int(found["partition"]), int(found["offset"])
+
+
+async def letters(settings: Settings, wanted: Callable[[SetAside], bool]) -> AsyncGenerator[SetAside, None]:
+    """Every letter that is wanted, oldest first within each partition; each record once."""
+    for number in range(settings.interaction_partitions):
+        async with PartitionReader(settings.kafka_bootstrap_servers, REJECTED, number) as reader:
+            seen: set[Origin] = set()
+            async for run in reader.read(await reader.beginning(), await reader.end()):
+                for record in run:
+                    letter = _DECODER.decode(record.value)
+                    if letter.origin not in seen and wanted(letter):
+                        seen.add(letter.origin)
+                        yield letter
+
+
+async def letter_named(settings: Settings, name: str) -> SetAside:
+    """The letter of that name; ConfigurationError when no record there was refused."""
+    partition, offset = parse(name)
+
+    def wanted(letter: SetAside) -> bool:
+        return (letter.origin.partition, letter.origin.offset) == (partition, offset)
+
+    async with aclosing(letters(settings, wanted)) as found:
+        async for letter in found:
+            return letter
+    raise ConfigurationError(f"no record {name} was refused: `quarterhour dlq list` shows those that were")
+
+
+async def record_of(settings: Settings, name: str) -> Record:
+    """The record as the gateway published it."""
+    partition, offset = parse(name)
+    async with PartitionReader(settings.kafka_bootstrap_servers, INTERACTIONS, partition) as reader:
+        async for run in reader.read(offset, offset + 1):
+            return Record(run[0].key, run[0].value or b"")
+    raise ConfigurationError(f"{name} is no longer in the topic {INTERACTIONS}")
+
+
+async def put_back(settings: Settings, name: str, corrected: bytes | None = None) -> int:
+    """Publish the record again, or a corrected value in its stead; returns the partition it went to."""
+    await letter_named(settings, name)
+    record = await record_of(settings, name)
+    value = record.value if corrected is None else corrected
+    # Where Kafka's default would put it; METER moves it on when a corrected value has another key.
+    partition = (murmur2(record.key or b"") & 0x7FFFFFFF) % settings.interaction_partitions
+    headers = ((RETRIED, name.encode()),)
+    producer = new_producer(settings.kafka_bootstrap_servers, "quarterhour-dlq", throwaway=settings.throwaway)
+    await producer.start()
+    try:
+        await produce(producer, [Output(INTERACTIONS, partition, record.key, value, headers)])
+    finally:
+        await producer.stop()
+    return partition

@@ -1,0 +1,1 @@
+"""Operators' commands, apart from a running stack; with one they are tested in end_to_end."""
