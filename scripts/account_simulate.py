@@ -18,7 +18,7 @@ from schemas.commands import Command
 from schemas.errors import QuarterhourError
 from schemas.instants import micros_of_text, text_of
 from schemas.settings import Settings
-from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
+from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
@@ -58,6 +58,8 @@ def simulate(document: dict[str, Any]) -> dict[str, Any]:
         except (ValueError, TypeError, KeyError) as error:
             raise BadStory(f"step {number}: {_said(error)}") from error
         for output in machine.step([RawRecord(number, 0, None, _encode(fact))]):
+            if output.topic == REPLIES:
+                continue  # for whoever waits; the ledger says the same
             answer[_TOPICS[output.topic]].append({"step": number, **_shown(json.loads(output.value or b"{}"))})
     answer["accounts"] = {name: _account(state, machine) for name, state in sorted(machine.accounts.items())}
     answer["counts"] = dict(sorted(machine.counts.items()))
