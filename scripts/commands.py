@@ -23,6 +23,7 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import topic_table
+from scripts.doors import DOORS
 from scripts.drain import Lag, drain
 from scripts.local import CLICKHOUSE, KAFKA, LocalStack, local_stack
 from scripts.references import Comparison, compare_with_files, compare_with_sample
@@ -246,7 +247,8 @@ def _show(console: Console, stack: LocalStack, findings: Findings) -> None:
 def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
     settings = stack.settings
     announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
-    announce(f"Plan & Usage page at {stack.page}")
+    for door in DOORS:
+        announce(f"{door.words} at {stack.doors[door.name]}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
 
 
