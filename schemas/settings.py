@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     accounts_port: int | None = Field(
         None, ge=1, le=65535, description="port of the local account API; default: a free one"
     )
+    accounts_url: str = Field("", description="address of the account API; empty: the local stack's own")
+    token: str = Field(
+        "", repr=False, description="sign-in token that `quarterhour account` uses; see `quarterhour token`"
+    )
     signing_key: str = Field(
         "",
         repr=False,

@@ -121,11 +121,11 @@ def _body(step: dict[str, Any], kind: str) -> dict[str, Any]:
     if kind == "failure":
         return {"kind": "fail_payment", "payment_id": step["failure"], "reason": step.get("reason", "declined")}
     fields = {name: value for name, value in step.items() if name not in ("command", "at", "by", "id", "workspace")}
-    body: dict[str, Any] = _read(fields)
+    body: dict[str, Any] = read_fields(fields)
     return {"kind": step["command"], **body}
 
 
-def _read(value: Any) -> Any:
+def read_fields(value: Any) -> Any:
     """Fields as the contract spells them: `..._usd` text to micro-dollars, `..._at` RFC 3339 text to microseconds."""
     if not isinstance(value, dict):
         return value
@@ -137,7 +137,7 @@ def _read(value: Any) -> Any:
         elif name.endswith("_at"):
             read[f"{name[:-3]}_us"] = micros_of_text(found)
         else:
-            read[name] = _read(found)
+            read[name] = read_fields(found)
     return read
 
 

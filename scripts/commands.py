@@ -185,6 +185,19 @@ def running_address(settings: Settings, part: str) -> str:
     )
 
 
+def signing_key_of(settings: Settings) -> str:
+    """The key that signs tokens: of the settings, else of the running stack's world; ConfigurationError if none."""
+    if settings.signing_key:
+        return settings.signing_key
+    for world in _home(settings).worlds():
+        if world.running() is not None and world.signing_key_file.exists():
+            return world.signing_key_file.read_text(encoding="ascii")
+    raise ConfigurationError(
+        "no signing key: start a stack with `quarterhour up`, or set QUARTERHOUR_SIGNING_KEY, or set QUARTERHOUR_TOKEN "
+        "to a token that somebody gave you"
+    )
+
+
 def spans_of(settings: Settings) -> reconcile.Spans:
     """The rules' spans under the settings."""
     return reconcile.Spans(lateness_us=settings.allowed_lateness_us)
