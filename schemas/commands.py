@@ -19,10 +19,14 @@ MAX_AMOUNT_MICROS = 10**15
 Amount = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MICROS)]
 
 
-class Actor(Struct, frozen=True):
-    """Who gives a command (rule W3): a role and a name."""
+OTHER_CONTENT = "was given before with other content"
+"""What the refusal of a second content under one command id says (law 3)."""
 
-    role: Literal["operator", "workspace_owner", "app_owner", "collaborator", "system"]
+
+class Actor(Struct, frozen=True):
+    """Who gives a command (rule W3): a role and a name. A `user` claims no role: it is looked up who the person is."""
+
+    role: Literal["operator", "workspace_owner", "app_owner", "collaborator", "system", "user"]
     name: Text
 
 
@@ -241,14 +245,18 @@ CommandBody = (
 )
 
 
-class Command(Struct, frozen=True, tag_field="type", tag="command.v1"):
-    """One command: `command_id` is its idempotency key, `time_us` the instant it takes effect (microseconds UTC)."""
+class Command(Struct, frozen=True, tag_field="type", tag="command.v1", omit_defaults=True):
+    """One command: `command_id` is its idempotency key, `time_us` the instant it takes effect (microseconds UTC).
+
+    `received`: that instant is when a door received it, and no part of what is compared with another of its id.
+    """
 
     command_id: Text
     workspace: Name
     time_us: Micros
     actor: Actor
     body: CommandBody
+    received: bool = False
 
 
 InboxRecord = Unit | Watermark | Command

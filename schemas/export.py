@@ -13,12 +13,13 @@ from schemas.entitlements import Entitlement
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
 from schemas.payments import PaymentRequest
+from schemas.replies import Reply
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `set-aside`."""
+    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `reply`, ..."""
     return {
         "interaction": {"$schema": _DIALECT, **InteractionEvent.model_json_schema()},
         "account-inbox": {"$schema": _DIALECT, **msgspec.json.schema(InboxRecord)},
@@ -26,5 +27,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "alert": {"$schema": _DIALECT, **msgspec.json.schema(Alert)},
         "entitlement": {"$schema": _DIALECT, **msgspec.json.schema(Entitlement)},
         "payment-request": {"$schema": _DIALECT, **msgspec.json.schema(PaymentRequest)},
+        "reply": {"$schema": _DIALECT, **msgspec.json.schema(Reply)},
         "set-aside": {"$schema": _DIALECT, **msgspec.json.schema(SetAside)},
     }

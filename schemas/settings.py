@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     page_port: int | None = Field(
         None, ge=1, le=65535, description="port of the local Plan & Usage page; default: a free one"
     )
+    accounts_port: int | None = Field(
+        None, ge=1, le=65535, description="port of the local account API; default: a free one"
+    )
+    accounts_url: str = Field("", description="address of the account API; empty: the local stack's own")
+    token: str = Field(
+        "", repr=False, description="sign-in token that `quarterhour account` uses; see `quarterhour token`"
+    )
+    signing_key: str = Field(
+        "",
+        repr=False,
+        description="secret that signs sign-in tokens, 32 bytes or more; the local stack makes one for each world",
+    )
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"

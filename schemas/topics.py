@@ -8,13 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.instants import MICROS_PER_DAY
+from schemas.instants import MICROS_PER_DAY, MICROS_PER_HOUR
 
 DEFAULT_PARTITIONS = 4
 _DAY_MS = str(MICROS_PER_DAY // 1000)
 
 # For ever: law 5 (the log is the truth) and L5 (the read side can be rebuilt from it).
 _KEPT: dict[str, str] = {"retention.ms": "-1", "cleanup.policy": "delete"}
+# For whoever waits for it now: nothing rests on it. Segments must be rolled for their records to go.
+_SHORT: dict[str, str] = {
+    "retention.ms": _DAY_MS,
+    "segment.ms": str(MICROS_PER_HOUR // 1000),
+    "cleanup.policy": "delete",
+}
 # A record as large as this still reaches METER, which sets it aside with its reason; larger ones the broker refuses.
 _LARGE: dict[str, str] = {"max.message.bytes": str(8 * 1024 * 1024)}
 # Zombie guard: a stale record appended late stays beside the newer one for a day (spec: 4.1).
@@ -53,6 +59,7 @@ def topic_table(
         Topic(ALERTS, "workspace", "alerts for owners (A1)", a, _KEPT),
         Topic(ENTITLEMENTS, "workspace/app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),
         Topic(PAYMENT_REQUESTS, "workspace", "payments asked for (C10)", a, _KEPT),
+        Topic(REPLIES, "workspace", "the answer to each command, for a day", a, _SHORT),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),
     )
@@ -66,5 +73,6 @@ LEDGER = "ledger"
 ALERTS = "alerts"
 ENTITLEMENTS = "entitlements"
 PAYMENT_REQUESTS = "payments.requests"
+REPLIES = "account.replies"
 METER_CHANGELOG = "meter.changelog"
 ACCOUNTS_CHANGELOG = "accounts.changelog"

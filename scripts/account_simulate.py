@@ -18,7 +18,7 @@ from schemas.commands import Command
 from schemas.errors import QuarterhourError
 from schemas.instants import micros_of_text, text_of
 from schemas.settings import Settings
-from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
+from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
@@ -58,6 +58,8 @@ def simulate(document: dict[str, Any]) -> dict[str, Any]:
         except (ValueError, TypeError, KeyError) as error:
             raise BadStory(f"step {number}: {_said(error)}") from error
         for output in machine.step([RawRecord(number, 0, None, _encode(fact))]):
+            if output.topic == REPLIES:
+                continue  # for whoever waits; the ledger says the same
             answer[_TOPICS[output.topic]].append({"step": number, **_shown(json.loads(output.value or b"{}"))})
     answer["accounts"] = {name: _account(state, machine) for name, state in sorted(machine.accounts.items())}
     answer["counts"] = dict(sorted(machine.counts.items()))
@@ -119,11 +121,11 @@ def _body(step: dict[str, Any], kind: str) -> dict[str, Any]:
     if kind == "failure":
         return {"kind": "fail_payment", "payment_id": step["failure"], "reason": step.get("reason", "declined")}
     fields = {name: value for name, value in step.items() if name not in ("command", "at", "by", "id", "workspace")}
-    body: dict[str, Any] = _read(fields)
+    body: dict[str, Any] = read_fields(fields)
     return {"kind": step["command"], **body}
 
 
-def _read(value: Any) -> Any:
+def read_fields(value: Any) -> Any:
     """Fields as the contract spells them: `..._usd` text to micro-dollars, `..._at` RFC 3339 text to microseconds."""
     if not isinstance(value, dict):
         return value
@@ -135,7 +137,7 @@ def _read(value: Any) -> Any:
         elif name.endswith("_at"):
             read[f"{name[:-3]}_us"] = micros_of_text(found)
         else:
-            read[name] = _read(found)
+            read[name] = read_fields(found)
     return read
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,7 @@ from projections.rebuild import Swap
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
+from schemas.signin import Person, issue
 from scripts import account_cli, bench_cli, commands, explaining, operating_cli
 from scripts.report import table_of
 from scripts.stack.home import WorldInUse
@@ -209,6 +210,20 @@ def balance(
             console.print(table_of(BalanceAsOf, [found]))
 
     asyncio.run(show())
+
+
+@app.command()
+def token(
+    person: Annotated[str, typer.Option(help="whom the token stands for, best an e-mail address")],
+    operator: Annotated[bool, typer.Option("--operator", help="an operator, whom all accounts obey (W3)")] = False,
+    days: Annotated[int, typer.Option(min=1, max=366, help="how long it is good for")] = 1,
+) -> None:
+    """Print a sign-in token for a person, signed with QUARTERHOUR_SIGNING_KEY or the running stack's key.
+
+    Example: quarterhour token --person olga@acme.example --days 30
+    """
+    who = Person(person, "operator" if operator else "user")
+    typer.echo(issue(who, commands.signing_key_of(Settings()), datetime.now(UTC), timedelta(days=days)))
 
 
 @app.command()

@@ -23,6 +23,7 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import topic_table
+from scripts.doors import DOORS
 from scripts.drain import Lag, drain
 from scripts.local import CLICKHOUSE, KAFKA, LocalStack, local_stack
 from scripts.references import Comparison, compare_with_files, compare_with_sample
@@ -184,6 +185,19 @@ def running_address(settings: Settings, part: str) -> str:
     )
 
 
+def signing_key_of(settings: Settings) -> str:
+    """The key that signs tokens: of the settings, else of the running stack's world; ConfigurationError if none."""
+    if settings.signing_key:
+        return settings.signing_key
+    for world in _home(settings).worlds():
+        if world.running() is not None and world.signing_key_file.exists():
+            return world.signing_key_file.read_text(encoding="ascii")
+    raise ConfigurationError(
+        "no signing key: start a stack with `quarterhour up`, or set QUARTERHOUR_SIGNING_KEY, or set QUARTERHOUR_TOKEN "
+        "to a token that somebody gave you"
+    )
+
+
 def spans_of(settings: Settings) -> reconcile.Spans:
     """The rules' spans under the settings."""
     return reconcile.Spans(lateness_us=settings.allowed_lateness_us)
@@ -246,7 +260,8 @@ def _show(console: Console, stack: LocalStack, findings: Findings) -> None:
 def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
     settings = stack.settings
     announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
-    announce(f"Plan & Usage page at {stack.page}")
+    for door in DOORS:
+        announce(f"{door.words} at {stack.doors[door.name]}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
 
 

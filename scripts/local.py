@@ -20,9 +20,9 @@ from projections.connect import connect, ensure_database
 from projections.embedded.process import command as clickhouse_command
 from projections.embedded.process import wait_until_ready as wait_for_clickhouse
 from projections.migrate import applied_migrations, drop_all, migrate, read_migrations
-from projections.web.process import command as page_command
 from schemas.settings import Settings
 from schemas.topics import topic_table
+from scripts.doors import PAGE, open_doors, signing_key
 from scripts.stack.home import StackRecord, World
 from scripts.stack.kafka_archive import make_class_archive
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
@@ -36,29 +36,26 @@ from scripts.stack.topics import create_topics
 Announce = Callable[[str], None]
 
 DATABASE = "quarterhour"
-KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK, PAGE = (
-    "kafka",
-    "clickhouse",
-    "meter",
-    "accounts",
-    "loader",
-    "clock",
-    "page",
-)
+KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK = ("kafka", "clickhouse", "meter", "accounts", "loader", "clock")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalStack:
     """A running stack. `settings` hold its addresses; `kept` is False when a throw-away broker serves it.
 
-    `page` is the address of the Plan & Usage page, empty when only ClickHouse was started.
+    `doors` are the addresses of the doors by name (see `scripts.doors`), none when only ClickHouse was started.
     """
 
     settings: Settings
     supervisor: Supervisor
     world: World
     kept: bool
-    page: str
+    doors: Mapping[str, str]
+
+    @property
+    def page(self) -> str:
+        """The address of the Plan & Usage page, empty when there is none."""
+        return self.doors.get(PAGE, "")
 
 
 @asynccontextmanager
@@ -71,7 +68,7 @@ async def local_stack(
     """
     served = False
     metrics: dict[str, int] = {}
-    page: int | None = None
+    doors: dict[str, str] = {}
     async with AsyncExitStack() as held:
         held.enter_context(world.lock())
         supervisor = await held.enter_async_context(Supervisor(world.logs, announce=announce))
@@ -89,12 +86,14 @@ async def local_stack(
             await supervisor.during(asyncio.to_thread(_prepare_tables, settings, announce, renew=ours))
             metrics = {METER: free_port(), ACCOUNTS: free_port()}
             await supervisor.start(_workers(settings, live, metrics))
-            page = given_or_free(settings.page_port, "the page", "QUARTERHOUR_PAGE_PORT")
-            await supervisor.start([_page(settings, page)])
-        record = _record(settings, supervisor, metrics, page)
+            if not settings.signing_key:
+                settings = settings.model_copy(update={"signing_key": signing_key(world.signing_key_file)})
+            specs, doors = open_doors(settings)
+            await supervisor.start(specs)
+        record = _record(settings, supervisor, metrics, doors)
         world.publish(record)
         served = True
-        yield LocalStack(settings, supervisor, world, kept, record.addresses.get(PAGE, ""))
+        yield LocalStack(settings, supervisor, world, kept, doors)
     if not served:  # the supervisor has swallowed it
         raise StopAsked
 
@@ -166,19 +165,12 @@ def _workers(settings: Settings, live: bool, metrics: Mapping[str, int]) -> list
     return specs
 
 
-def _page(settings: Settings, port: int) -> ProcessSpec:
-    async def ready() -> None:
-        await asyncio.to_thread(wait_for_clickhouse, f"http://127.0.0.1:{port}", 60)
-
-    return ProcessSpec(PAGE, page_command(port), settings.environment(), ready=ready)
-
-
-def _record(settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int], page: int | None) -> StackRecord:
-    addresses = {CLICKHOUSE: settings.clickhouse_url}
+def _record(
+    settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int], doors: Mapping[str, str]
+) -> StackRecord:
+    addresses = {CLICKHOUSE: settings.clickhouse_url, **doors}
     if settings.kafka_bootstrap_servers:
         addresses[KAFKA] = settings.kafka_bootstrap_servers
-    if page is not None:
-        addresses[PAGE] = f"http://127.0.0.1:{page}/"
     addresses |= {f"{name}-metrics": f"http://127.0.0.1:{port}/metrics" for name, port in metrics.items()}
     pids = {state.name: state.pid for state in supervisor.processes() if state.pid is not None}
     return StackRecord.of_this_process(addresses, pids)

@@ -79,6 +79,10 @@ class World:
         return self.directory / "clickhouse"
 
     @property
+    def signing_key_file(self) -> Path:
+        return self.directory / "signing.key"
+
+    @property
     def logs(self) -> Path:
         return self.directory / "logs"
 

@@ -15,7 +15,7 @@ from streams.accounts.decision import Decision
 from streams.accounts.grants import GRANT, grant_of
 from streams.accounts.open_charges import close_charge, move_charge, open_charge, owe_for_good, pay, pay_for_good
 from streams.accounts.postings import USAGE
-from streams.accounts.state import DUE, AccountState, Clock, OpenCharge
+from streams.accounts.state import DUE, AccountState, Clock, OpenCharge, Seen
 
 _EVERYTHING_IS_OPEN = Clock()
 DAYS_KEPT = 10
@@ -28,9 +28,10 @@ def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountStat
         apply(state, decision.record, clock)
     if decision.moved is not None:
         move_charge(state, *decision.moved)
-    if decision.seen is not None:
+    if decision.seen is not None and decision.record is not None:
         command_id, digest = decision.seen
-        state.commands[command_id] = (*state.commands.get(command_id, ()), digest)
+        seen = Seen(digest, decision.record.origin.offset)
+        state.commands[command_id] = (*state.commands.get(command_id, ()), seen)
     if decision.payment is not None:
         state.payments[decision.payment[0]] = decision.payment[1]
     state.raised = decision.raised

@@ -6,12 +6,9 @@ A refused command leaves a record that says why, and changes nothing.
 
 from __future__ import annotations
 
-import hashlib
-
-import msgspec
-
-from schemas.commands import AddFunds, Command, CreateWorkspace, GrantCredit
+from schemas.commands import OTHER_CONTENT, AddFunds, Command, CreateWorkspace, GrantCredit
 from schemas.errors import excerpt
+from schemas.replies import digest_of
 from streams.accounts import app_orders, contract_orders, funding, payment_orders, people_orders, setting_orders
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
@@ -20,7 +17,7 @@ from streams.accounts.outcome import posted, unchanged
 from streams.accounts.permissions import refusal_of_actor
 from streams.accounts.policy import Policy
 from streams.accounts.postings import settle
-from streams.accounts.state import AccountState
+from streams.accounts.state import AccountState, Seen
 
 RULES: dict[type, Rule] = {
     **funding.RULES,
@@ -30,14 +27,13 @@ RULES: dict[type, Rule] = {
     **setting_orders.RULES,
     **people_orders.RULES,
 }
-_encode = msgspec.json.Encoder().encode
 
 
 def decide_command(state: AccountState, command: Command, moment: Moment, policy: Policy) -> Decision:
     """What a command leads to."""
-    digest = hashlib.sha256(_encode(command)).hexdigest()[:32]
+    digest = digest_of(command)
     known = state.commands.get(command.command_id, ())
-    if digest in known:
+    if any(seen.digest == digest for seen in known):
         return unchanged(state)
     body, order = command.body, Order(state, command, policy)
     why = _conflict(command, known) or _refusal(order)
@@ -57,10 +53,10 @@ def decide_command(state: AccountState, command: Command, moment: Moment, policy
     return decision._replace(seen=seen, payment=payment)
 
 
-def _conflict(command: Command, known: tuple[str, ...]) -> str:
+def _conflict(command: Command, known: tuple[Seen, ...]) -> str:
     if not known:
         return ""
-    return f"command_id: {excerpt(command.command_id)} was given before with other content; the first stands (law 3)."
+    return f"command_id: {excerpt(command.command_id)} {OTHER_CONTENT}; the first stands (law 3)."
 
 
 def _refusal(order: Order) -> str:

@@ -22,7 +22,8 @@ from schemas.commands import Command, InboxRecord, decode_inbox
 from schemas.entitlements import Entitlement, entitlement_key
 from schemas.errors import InvalidRecord, excerpt
 from schemas.ledger import encode_ledger
-from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, LEDGER, PAYMENT_REQUESTS, REJECTED
+from schemas.replies import Reply, digest_of
+from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.agenda import Agenda
 from streams.accounts.announcing import Announcer, is_silent
@@ -139,7 +140,9 @@ class AccountsPartition:
     def _fold(self, fact: InboxRecord, raw: RawRecord, outputs: list[Output]) -> str:
         """Fold one record; what became of it."""
         if isinstance(fact, Command):
+            before = len(outputs)
             decision = self._decide(fact, raw, outputs)
+            outputs.append(self._reply(fact, decision, raw.offset, len(outputs) - before))
             if decision.record is None:
                 return "repeated"
             return "refused" if decision.record.kind == "command_refused" else "posted"
@@ -230,6 +233,15 @@ class AccountsPartition:
             else:
                 outputs.append(Output(ALERTS, self.partition, one.workspace.encode(), _encode(one)))
         return len(told)
+
+    def _reply(self, command: Command, decision: Decision, offset: int, index: int) -> Output:
+        """The answer to a command, also to one given before (law 3)."""
+        workspace, command_id, digest = command.workspace, command.command_id, digest_of(command)
+        known = self.accounts[workspace].commands[command_id]
+        decided = next(seen.offset for seen in known if seen.digest == digest)
+        origin = Origin(INBOX, self.partition, offset, index)
+        reply = Reply(origin, workspace, command_id, digest, decided, decision.record)
+        return Output(REPLIES, self.partition, workspace.encode(), _encode(reply))
 
     def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:
         """An inbox record set aside with its reason (law 7)."""

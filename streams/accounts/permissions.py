@@ -89,6 +89,8 @@ PERMITS: dict[type, Permit] = {
 def refusal_of_actor(state: AccountState, command: Command) -> str:
     """Why this actor may not give this command; "" if it may."""
     permit, actor = PERMITS[type(command.body)], command.actor
+    if actor.role == "user":
+        return _refusal_of_user(state, command, permit)
     if actor.role not in permit.roles:
         return f"actor.role: {actor.role} may not {permit.doing}; {_listed(permit.roles)} may (W2, W3)."
     known = state.people.get(actor.name)
@@ -101,6 +103,33 @@ def refusal_of_actor(state: AccountState, command: Command) -> str:
     app = state.apps.get(getattr(command.body, "app", None) or "")
     if actor.role == "app_owner" and app is not None and app.owner not in ("", actor.name):
         return f"actor.name: {actor.name} may not {permit.doing}: {app.app} belongs to {app.owner} (W2)."
+    return ""
+
+
+def _refusal_of_user(state: AccountState, command: Command, permit: Permit) -> str:
+    """The same for a person who claims no role and has those that the account knows of.
+
+    Adding funds is recording a payment that was made elsewhere: no person's word is taken for that (C4, C10).
+    """
+    name, body = command.actor.name, command.body
+    if isinstance(body, CreateWorkspace) and state.created_us is None:
+        if body.owner == name:
+            return ""
+        return f"owner: {excerpt(body.owner)} is not {excerpt(name)}; a user creates a workspace of their own (W1)."
+    if state.created_us is None:
+        return ""  # refused for that
+    known = state.people.get(name)
+    if known is None:
+        return f"actor.name: {excerpt(name)} is no user of the workspace (W1, W2)."
+    if known == "invited" and not isinstance(body, AcceptInvitation):
+        return f"actor.name: {excerpt(name)} has not accepted the invitation yet (W2)."
+    app = state.apps.get(getattr(body, "app", None) or "")
+    held = {"collaborator"}
+    held |= {"workspace_owner"} if known == "owner" else set()
+    held |= {"app_owner"} if app is not None and app.owner == name else set()
+    if held.isdisjoint(permit.roles) or isinstance(body, AddFunds):
+        roles = tuple(role for role in permit.roles if not isinstance(body, AddFunds) or role in _STRANGERS)
+        return f"actor.name: {excerpt(name)} may not {permit.doing}; {_listed(roles)} may (W2, W3)."
     return ""
 
 

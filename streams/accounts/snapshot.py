@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from schemas.changes import AlertsSet
 from schemas.ledger import Covered
+from schemas.replies import NOT_KNOWN
 from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
-from streams.accounts.state import DUE, AccountState, OpenCharge
+from streams.accounts.state import DUE, AccountState, OpenCharge, Seen
 
 ACCOUNT = b"w/"
 OPEN = b"o/"
@@ -28,7 +29,7 @@ class _Account(Struct, array_like=True):
     grants: list[tuple[str, str, int, int, int, str | None, int, bool, int | None]]
     totals: list[tuple[str, int]]
     old_due: list[tuple[int, str, int]]
-    commands: list[tuple[str, tuple[str, ...]]]
+    commands: list[tuple[str, tuple[Seen | str, ...]]]
     payments: list[tuple[str, str]]
     raised: tuple[str, ...]
     apps: list[AppState]
@@ -131,7 +132,7 @@ def decode_account(value: bytes) -> AccountState:
     state = AccountState(held.workspace, held.created_us, held.sequence, held.last_hash)
     state.totals = dict(held.totals)
     state.old_due = {(day, app): amount for day, app, amount in held.old_due}
-    state.commands = dict(held.commands)
+    state.commands = {command_id: tuple(map(_seen, contents)) for command_id, contents in held.commands}
     state.payments = dict(held.payments)
     state.raised = held.raised
     for app in held.apps:
@@ -165,6 +166,10 @@ def decode_bucket(value: bytes) -> tuple[str, list[OpenCharge]]:
     """A workspace, and the open charges of one of its buckets."""
     held = _decode_bucket(value)
     return held.workspace, [OpenCharge(*row) for row in held.charges]
+
+
+def _seen(content: Seen | str) -> Seen:
+    return Seen(content, NOT_KNOWN) if isinstance(content, str) else content  # as an earlier version wrote it
 
 
 def _ordered(app: AppState) -> AppState:

@@ -25,6 +25,13 @@ BUCKET_US = 5 * MICROS_PER_MINUTE
 DUE = "due:"
 
 
+class Seen(Struct, frozen=True, array_like=True, gc=False):
+    """A content that came under a command id: its digest, and the inbox offset at which it was decided."""
+
+    digest: str
+    offset: int
+
+
 class Clock(NamedTuple):
     """A partition's clock: alerts follow `now_us`, credit lapses by `complete_us` (never after `now_us`)."""
 
@@ -77,7 +84,7 @@ class AccountState:
     """One workspace. The second block is derived from the first (and from the open charges).
 
     `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
-    by (UTC day of the unit's start, app); `commands` holds for each id the digests of the contents seen, first the
+    by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the
     one that counts; `payments` what each payment id brought; `raised` the balance alerts whose condition holds (A2).
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
@@ -92,7 +99,7 @@ class AccountState:
     grants: dict[str, Grant] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
     old_due: dict[tuple[int, str], int] = field(default_factory=dict)
-    commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    commands: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
     payments: dict[str, str] = field(default_factory=dict)
     raised: tuple[str, ...] = ()
     apps: dict[str, AppState] = field(default_factory=dict)

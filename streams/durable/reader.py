@@ -25,7 +25,7 @@ class RecordsGone(QuarterhourError):
 class PartitionReader:
     """A group-less consumer of one partition; use as an async context manager, for as many reads as wanted."""
 
-    def __init__(self, bootstrap: str, topic: str, partition: int) -> None:
+    def __init__(self, bootstrap: str, topic: str, partition: int, fetch_bytes: int = FETCH_BYTES) -> None:
         self._partition = TopicPartition(topic, partition)
         self._consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -33,8 +33,8 @@ class PartitionReader:
             enable_auto_commit=False,
             auto_offset_reset="none",  # never silently read from somewhere else
             isolation_level=ISOLATION,
-            max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_max_bytes=4 * FETCH_BYTES,
+            max_partition_fetch_bytes=fetch_bytes,
+            fetch_max_bytes=4 * fetch_bytes,
         )
 
     async def __aenter__(self) -> Self:

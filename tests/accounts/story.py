@@ -24,7 +24,8 @@ from schemas.entitlements import Entitlement
 from schemas.instants import MICROS_PER_DAY, MICROS_PER_HOUR
 from schemas.ledger import LedgerRecord, decode_ledger
 from schemas.payments import PaymentRequest
-from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED
+from schemas.replies import Reply, decode_reply
+from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import Policy, policy_of
@@ -149,12 +150,15 @@ class Story:
         self.machine.restored(None)
         self.told = 0
         self.outputs: list[Output] = []
+        """All but the replies."""
+        self.replies: list[Reply] = []
 
     def tell(self, *facts: InboxRecord | bytes | None) -> list[LedgerRecord]:
         """Fold facts; the ledger records they led to."""
         outputs = self.machine.step(raw(facts, self.told))
         self.told += len(facts)
-        self.outputs.extend(outputs)
+        self.outputs.extend(output for output in outputs if output.topic != REPLIES)
+        self.replies.extend(decode_reply(output.value) for output in outputs if output.topic == REPLIES)
         return ledger(outputs)
 
     @property

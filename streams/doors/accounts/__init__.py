@@ -1,0 +1,1 @@
+"""The account API: commands to accounts over HTTP, each answered with the ledger record it led to."""

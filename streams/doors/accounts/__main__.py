@@ -1,0 +1,39 @@
+"""`python -m streams.doors.accounts --port N`: the composition root of the account API."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import uvicorn
+
+from schemas.errors import ConfigurationError, QuarterhourError
+from schemas.settings import Settings
+from streams.doors.accounts.application import application
+from streams.requests.requests import Requests
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; 1 if it cannot."""
+    parser = argparse.ArgumentParser(
+        prog="python -m streams.doors.accounts",
+        description="Serve the account API, on loopback by default. It needs QUARTERHOUR_SIGNING_KEY.",
+        epilog="example: KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 python -m streams.doors.accounts --port 8081",
+    )
+    parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
+    port = parser.parse_args(arguments).port
+    settings = Settings()
+    try:
+        if not settings.kafka_bootstrap_servers:
+            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
+        served = application(Requests(settings, f"quarterhour-accounts-api-{os.getpid()}"), settings.signing_key)
+    except QuarterhourError as error:
+        print(error, file=sys.stderr)
+        return 1
+    uvicorn.run(served, host=settings.bind_address, port=port, log_level="warning", server_header=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
