@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.units import Micros, Name, Text
+from schemas.units import Email, Micros, Name, Text
 
 Period = Literal["monthly", "yearly"]
 PaymentMethod = Literal["card", "ach", "wire"]
@@ -149,11 +149,19 @@ class AutoPaymentStopped(Struct, frozen=True, tag_field="change", tag="auto_paym
     """C10: no more payments are asked for by themselves."""
 
 
-class PersonChanged(Struct, frozen=True, tag_field="change", tag="person_changed"):
-    """W1, W2: what a person is to the workspace from here on."""
+class PersonChanged(Struct, frozen=True, tag_field="change", tag="person_changed", omit_defaults=True):
+    """W1, W2: what a person is to the workspace from here on. `email`, if given, is where the person is reached."""
 
     user: Text
     role: Literal["invited", "member", "owner"]
+    email: Email = ""
+
+
+class EmailSet(Struct, frozen=True, tag_field="change", tag="email_set"):
+    """A3: where a person is reached from here on; empty: nowhere."""
+
+    user: Text
+    email: Email
 
 
 class PersonRemoved(Struct, frozen=True, tag_field="change", tag="person_removed"):
@@ -205,6 +213,7 @@ class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
 
 Change = (
     PersonChanged
+    | EmailSet
     | PersonRemoved
     | CollaboratorAdded
     | CollaboratorRemoved

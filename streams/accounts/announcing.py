@@ -14,6 +14,7 @@ from schemas.entitlements import Entitlement
 from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import LedgerRecord
 from schemas.units import Origin
+from streams.accounts.alerting import app_of
 from streams.accounts.apps import AppState, Told
 from streams.accounts.decision import Moment
 from streams.accounts.money import instant, usd
@@ -123,7 +124,7 @@ class Announcer:
                     f"Workspace {self.state.workspace} has used {used:,} of the {standing.included:,} requests of its "
                     f"contract's term ({percent} %)."
                 )
-                self._alert("contract_usage", f"contract_usage/{percent}/{standing.pool}", text)
+                self._alert("contract_usage", f"contract_usage/{percent}/{standing.pool}", text, percent=percent)
 
     def _renewals(self) -> None:
         state, now_us = self.state, self.moment.clock.now_us
@@ -138,19 +139,34 @@ class Announcer:
                     f"The fee of {usd(amount)} for {subject} of workspace {state.workspace} is due at "
                     f"{instant(due_us)}."
                 )
-                self._alert("renewal_due", f"renewal/{subject}/{due_us}", text)
+                self._alert(
+                    "renewal_due", f"renewal/{subject}/{due_us}", text, app_of(subject), due_us=due_us,
+                    amount_micros=amount,
+                )  # fmt: skip
 
     def _is_news(self, slot: str, value: str) -> bool:
         news = self.state.told.get(slot) != value
         self.state.told[slot] = value
         return news
 
-    def _alert(self, kind: AlertKind, alert_id: str, message: str, app: str | None = None) -> None:
+    def _alert(
+        self,
+        kind: AlertKind,
+        alert_id: str,
+        message: str,
+        app: str | None = None,
+        percent: int | None = None,
+        due_us: int | None = None,
+        amount_micros: int | None = None,
+    ) -> None:
         workspace, left = self.state.workspace, self.state.available_micros
         time_us, origin = max(0, self.time_us), self._origin()
         self.told.append(
-            Alert(f"{workspace}/{alert_id}"[:256], workspace, kind, time_us, origin, left, message[:512], app=app)
-        )
+            Alert(
+                f"{workspace}/{alert_id}"[:256], workspace, kind, time_us, origin, left, message[:512], app=app,
+                percent=percent, due_us=due_us, amount_micros=amount_micros,
+            )
+        )  # fmt: skip
 
     def _origin(self) -> Origin:
         return self.moment.origin(self.first + len(self.told))

@@ -16,6 +16,7 @@ from schemas.changes import (
     CollaboratorRemoved,
     ContractBegan,
     ContractEnds,
+    EmailSet,
     LicenceAssigned,
     LicenceRemoved,
     PaymentFailed,
@@ -59,10 +60,15 @@ def fold_change(state: AccountState, change: Change) -> None:
             state.auto = renewed(state.auto, change)
         case AutoPaymentStopped():
             state.auto = None
-        case PersonChanged(user, role):
+        case PersonChanged(user, role, email):
             state.people[user] = role
+            if email:
+                state.emails[user] = email
+        case EmailSet(user, email):
+            _fold_email(state, user, email)
         case PersonRemoved(user):
             del state.people[user]
+            state.emails.pop(user, None)
             for app in state.apps.values():
                 app.collaborators.pop(user, None)
         case CollaboratorAdded(name, user, role):
@@ -84,6 +90,13 @@ def fold_change(state: AccountState, change: Change) -> None:
             state.upgrade_requested = ""
         case PaymentRequested() | PaymentSettled() | PaymentFailed():
             _fold_payment(state, change)
+
+
+def _fold_email(state: AccountState, user: str, email: str) -> None:
+    if email:
+        state.emails[user] = email
+    else:
+        state.emails.pop(user, None)
 
 
 def keep_app(state: AccountState, app: AppState) -> None:

@@ -130,6 +130,7 @@ def replaying_the_ledger_gives_the_state(state: AccountState, records: Sequence[
         "used",
         "auto",
         "people",
+        "emails",
         "licences",
     ):
         ours, theirs = getattr(state, name), getattr(replayed, name)

@@ -24,6 +24,7 @@ from schemas.errors import InvalidRecord, excerpt
 from schemas.ledger import encode_ledger
 from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, LEDGER, PAYMENT_REQUESTS, REJECTED
 from schemas.units import Origin, Unit, Watermark
+from streams.accounts.addressing import addressed
 from streams.accounts.agenda import Agenda
 from streams.accounts.announcing import Announcer, is_silent
 from streams.accounts.apply import commit
@@ -216,7 +217,7 @@ class AccountsPartition:
         if record is not None:
             outputs.append(Output(LEDGER, self.partition, record.workspace.encode(), encode_ledger(record)))
         for alert in decision.alerts:
-            outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
+            self._alert(alert, outputs)
         for request in decision.requests:
             outputs.append(Output(PAYMENT_REQUESTS, self.partition, request.workspace.encode(), _encode(request)))
         return len(outputs) - before
@@ -228,8 +229,13 @@ class AccountsPartition:
                 key = entitlement_key(one.workspace, one.app)
                 outputs.append(Output(ENTITLEMENTS, self.partition, key, _encode(one)))
             else:
-                outputs.append(Output(ALERTS, self.partition, one.workspace.encode(), _encode(one)))
+                self._alert(one, outputs)
         return len(told)
+
+    def _alert(self, alert: Alert, outputs: list[Output]) -> None:
+        """Append an alert for whom it is for (A3)."""
+        alert = addressed(self.accounts[alert.workspace], alert)
+        outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
 
     def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:
         """An inbox record set aside with its reason (law 7)."""

@@ -49,6 +49,7 @@ class _Account(Struct, array_like=True):
     told_raised: tuple[str, ...]
     entitled: list[tuple[str, Told]]
     band: tuple[int, int]
+    emails: list[tuple[str, str]] = []
 
 
 class _Bucket(Struct, array_like=True):
@@ -108,6 +109,7 @@ def encode_account(state: AccountState) -> bytes:
             told_raised=state.told_raised,
             entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
             band=state.band,
+            emails=sorted(state.emails.items()),
         )
     )
 
@@ -153,6 +155,7 @@ def decode_account(value: bytes) -> AccountState:
     state.told_raised = held.told_raised
     state.entitled = dict(held.entitled)
     state.band = held.band
+    state.emails = dict(held.emails)
     for row in held.grants:
         grant = Grant(*row)
         state.grants[grant.account] = grant

@@ -108,6 +108,7 @@ class AccountState:
     thresholds: AlertsSet | None = None
     auto: AutoPayment | None = None
     people: dict[str, str] = field(default_factory=dict)
+    emails: dict[str, str] = field(default_factory=dict)
     licences: set[str] = field(default_factory=set)
     told: dict[str, str] = field(default_factory=dict)
     entitled: dict[str, Told] = field(default_factory=dict)
