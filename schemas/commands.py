@@ -74,7 +74,8 @@ class StartTrial(Struct, frozen=True, tag_field="kind", tag="start_trial"):
 
 
 class Subscribe(Struct, frozen=True, tag_field="kind", tag="subscribe"):
-    """Take a subscription for an app (P4): at once, its first fee asked for at once."""
+    """Take a subscription for an app (P4): at once, its first fee asked for at once. What is cancelled and still in
+    force is resumed: then no fee is asked for before its next renewal (P8)."""
 
     app: Name
     plan: Text
@@ -85,6 +86,18 @@ class CancelPlan(Struct, frozen=True, tag_field="kind", tag="cancel"):
     """End an app's subscription at the end of its term, or its trial at once (P4, P11)."""
 
     app: Name
+
+
+class SubscribeSupport(Struct, frozen=True, tag_field="kind", tag="subscribe_support", omit_defaults=True):
+    """Take paid support (P7), month by month, the first fee asked for at once; or resume it while it is cancelled and
+    in force. `monthly_micros`: a higher fee than the catalog's, agreed on with an operator."""
+
+    plan: Text = "standard"
+    monthly_micros: Amount | None = None
+
+
+class CancelSupport(Struct, frozen=True, tag_field="kind", tag="cancel_support"):
+    """End paid support with its month (P7)."""
 
 
 class RequestUpgrade(Struct, frozen=True, tag_field="kind", tag="request_upgrade", omit_defaults=True):
@@ -229,6 +242,8 @@ CommandBody = (
     | StartTrial
     | Subscribe
     | CancelPlan
+    | SubscribeSupport
+    | CancelSupport
     | RequestUpgrade
     | ApproveUpgrade
     | DeclineUpgrade

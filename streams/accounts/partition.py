@@ -171,14 +171,15 @@ class AccountsPartition:
         commit(state, decision, clock)
         self.accounts[workspace] = state
         self._dirty.add(workspace)
-        emitted = self._emit(decision, outputs)
+        emitted, reschedules = self._emit(decision, outputs), False
         if record is not None and record.kind != "command_refused" and not is_silent(state, record):
             moment = Moment(self.partition, raw.offset, clock)
-            self._announce(Announcer(state, moment, self.policy, emitted, record.time_us).record(record), outputs)
+            told = Announcer(state, moment, self.policy, emitted, record.time_us).record(record)
+            reschedules = self._announce(told, outputs) > 0
         if record is None or record.charges:
             assert isinstance(fact, Unit), "commands charge nothing"
             self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
-        if record is not None and (record.grants or record.changes):
+        if record is not None and (record.grants or record.changes or reschedules):
             self._schedule(state)
         return decision
 
@@ -191,12 +192,12 @@ class AccountsPartition:
             decision = decide(state, ClockMoved(), Moment(self.partition, offset, clock, index), self.policy)
             commit(state, decision, clock)
             pass_time(state, clock, self.policy)
-            self._schedule(state)
             self._dirty.add(workspace)
             index += self._emit(decision, outputs)
             moment = Moment(self.partition, offset, clock, index)
             told = Announcer(state, moment, self.policy, 0, clock.now_us).clock()
             index += self._announce(told, outputs)
+            self._schedule(state)
         for bucket, workspace in self.agenda.final_buckets(clock.complete_us):
             state = self.accounts[workspace]
             if bucket in state.buckets:

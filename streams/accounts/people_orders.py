@@ -32,6 +32,7 @@ from schemas.errors import excerpt
 from streams.accounts.addressing import no_address
 from streams.accounts.draft import Draft
 from streams.accounts.orders import Order, Rule
+from streams.accounts.pricing import limits_at, standing_at
 
 
 def _refuse_invitation(order: Order, body: InviteUser) -> str:
@@ -113,7 +114,8 @@ def _refuse_collaborator(order: Order, body: InviteCollaborator) -> str:
         return f"user: {excerpt(body.user)} owns {body.app} (W2)."
     if app.collaborators.get(body.user) == body.role:
         return f"user: {excerpt(body.user)} is {excerpt(body.role)} of {body.app} already (W2)."
-    limit = order.policy.standard.usage_limits.get("collaborators_per_app")
+    standing = standing_at(order.state, app, order.effective_us, order.policy)
+    limit = limits_at(order.state, standing, order.effective_us)[1].get("collaborators_per_app")
     if limit is not None and body.user not in app.collaborators and len(app.collaborators) >= limit:
         return f"app: {body.app} has {len(app.collaborators)} collaborators, and {limit} are allowed (P6)."
     return ""

@@ -14,7 +14,7 @@ from schemas.ledger import Covered
 from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
-from streams.accounts.state import DUE, AccountState, OpenCharge
+from streams.accounts.state import DUE, AccountState, Activity, OpenCharge
 
 ACCOUNT = b"w/"
 OPEN = b"o/"
@@ -50,6 +50,7 @@ class _Account(Struct, array_like=True):
     entitled: list[tuple[str, Told]]
     band: tuple[int, int]
     emails: list[tuple[str, str]] = []
+    activity: list[tuple[str, Activity]] = []
 
 
 class _Bucket(Struct, array_like=True):
@@ -110,6 +111,7 @@ def encode_account(state: AccountState) -> bytes:
             entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
             band=state.band,
             emails=sorted(state.emails.items()),
+            activity=sorted(state.activity.items(), key=lambda entry: entry[0]),
         )
     )
 
@@ -156,6 +158,7 @@ def decode_account(value: bytes) -> AccountState:
     state.entitled = dict(held.entitled)
     state.band = held.band
     state.emails = dict(held.emails)
+    state.activity = dict(held.activity)
     for row in held.grants:
         grant = Grant(*row)
         state.grants[grant.account] = grant
