@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from schemas.errors import ConfigurationError
 from schemas.instants import MICROS_PER_DAY
-from schemas.plans import MICROS_PER_USD, Model, Offer, Plan, Price, Trial, Usd, micros_of_usd
+from schemas.plans import MICROS_PER_USD, At, Model, Offer, Plan, Price, Trial, Usd, micros_of_usd
 
 __all__ = [
     "DEFAULT_CATALOG",
@@ -30,6 +30,7 @@ __all__ = [
     "Price",
     "Product",
     "Renewals",
+    "SupportFee",
     "SupportPlan",
     "TopUp",
     "Trial",
@@ -87,14 +88,26 @@ class Renewals(Model):
     grace_days: int = Field(7, ge=0, le=27)
 
 
+class SupportFee(Model):
+    """P7: what a month of support costs at least, from an instant on."""
+
+    from_us: At = Field(alias="from")
+    monthly_micros: Usd = Field(alias="monthly_usd", gt=0)
+
+
 class SupportPlan(Model):
-    """P7: support for the workspace; `by_contract` has no price of its own."""
+    """P7: support for the workspace. With `fees` it can be subscribed to; `by_contract` comes with a contract alone."""
 
     id: str
     title: str
-    monthly_micros: Usd = Field(alias="monthly_usd")
+    fees: tuple[SupportFee, ...] = ()
     includes: tuple[str, ...] = ()
     by_contract: bool = False
+
+    def monthly_micros(self, at_us: int) -> int | None:
+        """The least fee of a month that begins then; None when it cannot be subscribed to."""
+        dated = [fee for fee in self.fees if fee.from_us <= at_us]
+        return max(dated, key=lambda fee: fee.from_us).monthly_micros if dated else None
 
 
 class Product(Model):
@@ -153,6 +166,10 @@ class Catalog(Model):
             if plan.id == plan_id:
                 return plan
         raise ConfigurationError(f"catalog: no plan {plan_id!r}; there are {', '.join(p.id for p in self.plans)}")
+
+    def support_plan(self, support_id: str) -> SupportPlan | None:
+        """The support plan of that id, if there is one."""
+        return next((support for support in self.support_plans if support.id == support_id), None)
 
     def plan_of_kind(self, kind: str) -> Plan | None:
         """The first plan of a kind, if there is one."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.units import Micros, Name, Text
+from schemas.units import Email, Micros, Name, Text
 
 Period = Literal["monthly", "yearly"]
 PaymentMethod = Literal["card", "ach", "wire"]
@@ -22,7 +22,8 @@ _Limits = dict[str, Annotated[int, Meta(ge=1)]]
 
 class Contract(Struct, frozen=True, omit_defaults=True):
     """P3: an enterprise contract. `price_micros` is the fee of a term, `allowed_requests` the sessions it includes;
-    past them the apps stop (`block`), or each session costs `overage_micros`. Limits left out are the catalog's."""
+    past them the apps stop (`block`), or each session costs `overage_micros`. Limits and the support plan (P7) that are
+    left out are the catalog's."""
 
     price_micros: _Count
     allowed_requests: _Count
@@ -30,6 +31,7 @@ class Contract(Struct, frozen=True, omit_defaults=True):
     past: Literal["block", "overage"]
     overage_micros: _Count = 0
     ends_us: Micros | None = None
+    support_plan: Annotated[str, Meta(max_length=64)] = ""
     rate_limits: _Limits = {}
     usage_limits: _Limits = {}
 
@@ -74,11 +76,39 @@ class PlanTaken(Struct, frozen=True, tag_field="change", tag="plan_taken", omit_
 
 
 class PlanEnds(Struct, frozen=True, tag_field="change", tag="plan_ends", omit_defaults=True):
-    """P4, P8: the app's plan ends at `until_us`; it goes on as the default plan. `unpaid`: because of a fee."""
+    """P4, P8: the app's plan ends at `until_us`; it goes on as the default plan. `unpaid`: because of a fee;
+    `cancelled`: an owner cancelled it, and may resume it until then."""
 
     app: Name
     until_us: Micros
     unpaid: bool = False
+    cancelled: bool = False
+
+
+class PlanResumed(Struct, frozen=True, tag_field="change", tag="plan_resumed"):
+    """P8: the app's subscription was cancelled and goes on, as if it had not been."""
+
+    app: Name
+
+
+class SupportTaken(Struct, frozen=True, tag_field="change", tag="support_taken"):
+    """P7: the workspace has paid support from here on, at this fee a month."""
+
+    plan: Text
+    from_us: Micros
+    monthly_micros: Annotated[int, Meta(ge=1)]
+
+
+class SupportEnds(Struct, frozen=True, tag_field="change", tag="support_ends", omit_defaults=True):
+    """P7, P8: paid support ends at `until_us`. `unpaid` and `cancelled` as of `PlanEnds`."""
+
+    until_us: Micros
+    unpaid: bool = False
+    cancelled: bool = False
+
+
+class SupportResumed(Struct, frozen=True, tag_field="change", tag="support_resumed"):
+    """P7, P8: paid support was cancelled and goes on."""
 
 
 class ContractBegan(Struct, frozen=True, tag_field="change", tag="contract_began"):
@@ -149,11 +179,19 @@ class AutoPaymentStopped(Struct, frozen=True, tag_field="change", tag="auto_paym
     """C10: no more payments are asked for by themselves."""
 
 
-class PersonChanged(Struct, frozen=True, tag_field="change", tag="person_changed"):
-    """W1, W2: what a person is to the workspace from here on."""
+class PersonChanged(Struct, frozen=True, tag_field="change", tag="person_changed", omit_defaults=True):
+    """W1, W2: what a person is to the workspace from here on. `email`, if given, is where the person is reached."""
 
     user: Text
     role: Literal["invited", "member", "owner"]
+    email: Email = ""
+
+
+class EmailSet(Struct, frozen=True, tag_field="change", tag="email_set"):
+    """A3: where a person is reached from here on; empty: nowhere."""
+
+    user: Text
+    email: Email
 
 
 class PersonRemoved(Struct, frozen=True, tag_field="change", tag="person_removed"):
@@ -205,6 +243,7 @@ class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
 
 Change = (
     PersonChanged
+    | EmailSet
     | PersonRemoved
     | CollaboratorAdded
     | CollaboratorRemoved
@@ -220,6 +259,10 @@ Change = (
     | AppUnpublished
     | PlanTaken
     | PlanEnds
+    | PlanResumed
+    | SupportTaken
+    | SupportEnds
+    | SupportResumed
     | ContractBegan
     | ContractEnds
     | UpgradeRequested

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from schemas.changes import Contract, PaymentMethod, Period
 from schemas.errors import InvalidRecord, excerpt
-from schemas.units import Micros, Name, Text, Unit, Watermark
+from schemas.units import Email, Micros, Name, Text, Unit, Watermark
 
 MAX_AMOUNT_MICROS = 10**15
 Amount = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MICROS)]
@@ -30,10 +30,11 @@ class Actor(Struct, frozen=True):
     name: Text
 
 
-class CreateWorkspace(Struct, frozen=True, tag_field="kind", tag="create_workspace"):
-    """A new Standard workspace (rules W1, P2, C1), created at the command's time."""
+class CreateWorkspace(Struct, frozen=True, tag_field="kind", tag="create_workspace", omit_defaults=True):
+    """A new Standard workspace (rules W1, P2, C1), created at the command's time. `email` is its owner's (A3)."""
 
     owner: Text
+    email: Email = ""
 
 
 class AddFunds(Struct, frozen=True, tag_field="kind", tag="add_funds"):
@@ -77,7 +78,8 @@ class StartTrial(Struct, frozen=True, tag_field="kind", tag="start_trial"):
 
 
 class Subscribe(Struct, frozen=True, tag_field="kind", tag="subscribe"):
-    """Take a subscription for an app (P4): at once, its first fee asked for at once."""
+    """Take a subscription for an app (P4): at once, its first fee asked for at once. What is cancelled and still in
+    force is resumed: then no fee is asked for before its next renewal (P8)."""
 
     app: Name
     plan: Text
@@ -88,6 +90,18 @@ class CancelPlan(Struct, frozen=True, tag_field="kind", tag="cancel"):
     """End an app's subscription at the end of its term, or its trial at once (P4, P11)."""
 
     app: Name
+
+
+class SubscribeSupport(Struct, frozen=True, tag_field="kind", tag="subscribe_support", omit_defaults=True):
+    """Take paid support (P7), month by month, the first fee asked for at once; or resume it while it is cancelled and
+    in force. `monthly_micros`: a higher fee than the catalog's, agreed on with an operator."""
+
+    plan: Text = "standard"
+    monthly_micros: Amount | None = None
+
+
+class CancelSupport(Struct, frozen=True, tag_field="kind", tag="cancel_support"):
+    """End paid support with its month (P7)."""
 
 
 class RequestUpgrade(Struct, frozen=True, tag_field="kind", tag="request_upgrade", omit_defaults=True):
@@ -114,21 +128,30 @@ class EndContract(Struct, frozen=True, tag_field="kind", tag="end_contract"):
     reason: Text
 
 
-class InviteUser(Struct, frozen=True, tag_field="kind", tag="invite_user"):
-    """Invite a person to the workspace (W2)."""
+class InviteUser(Struct, frozen=True, tag_field="kind", tag="invite_user", omit_defaults=True):
+    """Invite a person to the workspace (W2). `email` is where the person is reached (A3)."""
 
     user: Text
+    email: Email = ""
 
 
 class AcceptInvitation(Struct, frozen=True, tag_field="kind", tag="accept_invitation"):
     """Join the workspace one was invited to (W1): given by the invited person."""
 
 
-class AssignRole(Struct, frozen=True, tag_field="kind", tag="assign_role"):
-    """Make a user an owner of the workspace, or a member (W2)."""
+class SetEmail(Struct, frozen=True, tag_field="kind", tag="set_email"):
+    """Where a user of the workspace is reached (A3): one's own, or set by who may invite. Empty: nowhere."""
+
+    user: Text
+    email: Email
+
+
+class AssignRole(Struct, frozen=True, tag_field="kind", tag="assign_role", omit_defaults=True):
+    """Make a user an owner of the workspace, or a member (W2). `email`, if given, is where the user is reached (A3)."""
 
     user: Text
     role: Literal["member", "owner"]
+    email: Email = ""
 
 
 class RemoveUser(Struct, frozen=True, tag_field="kind", tag="remove_user"):
@@ -223,12 +246,15 @@ CommandBody = (
     | StartTrial
     | Subscribe
     | CancelPlan
+    | SubscribeSupport
+    | CancelSupport
     | RequestUpgrade
     | ApproveUpgrade
     | DeclineUpgrade
     | EndContract
     | InviteUser
     | AcceptInvitation
+    | SetEmail
     | AssignRole
     | RemoveUser
     | InviteCollaborator

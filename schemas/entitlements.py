@@ -1,7 +1,7 @@
 """Entitlements (E1): what each app may do now, for gateways to enforce. Topic `entitlements`, compacted by app.
 
-Published when anything but the number of allowed requests changes, and when that number has halved or doubled; each
-names the ledger record it rests on, so a reader can tell how far it sees.
+Published when anything but the figures changes, when the number of allowed requests has halved or doubled, and once a
+day while figures change; each names the ledger record it rests on, so a reader can tell how far it sees.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Entitlement(Struct, frozen=True, omit_defaults=True):
 
     `allowed_requests`: units that the included ones and present credits still pay for at the present price (E3).
     `average_daily_units`, `burn_micros` (a day) and `days_left` are those of the workspace over the last seven days, as
-    of this record (C11).
+    of this record (C11). `support_plan` is that of the app (P7; "" while it has none); `inactive`: no billed unit in
+    the last 30 days; `paid`: paid credit has been used for it, or is mapped to it (E4).
     """
 
     workspace: Name
@@ -50,6 +51,9 @@ class Entitlement(Struct, frozen=True, omit_defaults=True):
     burn_micros: Annotated[int, Meta(ge=0)]
     days_left: int | None = None
     term_ends_us: Micros | None = None
+    support_plan: str = ""
+    inactive: bool = False
+    paid: bool = False
 
 
 def entitlement_key(workspace: str, app: str) -> bytes:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
+Email = Annotated[str, Meta(max_length=254)]
 UnitId = Annotated[str, Meta(min_length=1, max_length=64)]
 Micros = Annotated[int, Meta(ge=0)]
 

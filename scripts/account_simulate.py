@@ -20,10 +20,14 @@ from schemas.instants import micros_of_text, text_of
 from schemas.settings import Settings
 from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
+from streams.accounts.activity import is_inactive, is_paid
+from streams.accounts.apps import Subscription
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
+from streams.accounts.renewing import fee_micros, next_term_us
 from streams.accounts.standing import assess, balance_status, burning, buttons
 from streams.accounts.state import AccountState
+from streams.accounts.support import support_at
 from streams.durable.machine import RawRecord
 
 _TOPICS = {
@@ -208,12 +212,33 @@ def _account(state: AccountState, machine: AccountsPartition) -> dict[str, Any]:
         "apps": {
             name: _shown(assess(state, app, at_us, machine.policy)._asdict())
             | {"owner": app.owner, "published": app.is_published(at_us), "collaborators": dict(app.collaborators)}
+            | {"inactive": is_inactive(state, name, at_us), "paid": is_paid(state, name)}
+            | {"support_plan": support_at(state, at_us, machine.policy, app)}
             for name, app in sorted(state.apps.items())
         },
+        "support_plan": support_at(state, at_us, machine.policy),
+        "subscriptions": [
+            _subscription(state, held, at_us, machine) for _, held in sorted(state.subscriptions.items())
+            if held.is_in_force(at_us)
+        ],
+        "upgrade_requested_by": state.upgrade_requested,
         "payments": {name: payment.status for name, payment in sorted(state.asked.items())},
         "people": dict(sorted(state.people.items())),
+        "emails": dict(sorted(state.emails.items())),
         "products": buttons(state, machine.policy),
     }  # fmt: skip
+
+
+def _subscription(state: AccountState, held: Subscription, at_us: int, machine: AccountsPartition) -> dict[str, Any]:
+    """What is paid for term by term (P8): its fee is that of the next term, or of this one where it ends with it."""
+    due_us = next_term_us(held, at_us)
+    fee = fee_micros(state, held, at_us if due_us is None else due_us, machine.policy)
+    row = {
+        "subject": held.subject, "plan": held.plan or "enterprise", "period": held.period, "fee_micros": fee,
+        "renewal_due_us": due_us, "until_us": held.until_us,
+    }  # fmt: skip
+    shown: dict[str, Any] = _shown(row)
+    return shown
 
 
 def _said(error: Exception) -> str:

@@ -1,4 +1,5 @@
-"""Alerts of A1: balance thresholds, and free credit that expires or has lapsed. Once per crossing (A2).
+"""Alerts of A1: balance thresholds, free credit that expires or has lapsed; failed payments, changed licences (P10).
+Once per crossing (A2).
 
 A balance alert is raised when its condition holds after a record, or a step of the clock, and did not before; what
 dips and returns within one record raises nothing. Ids derive from the cause: a record of the workspace's chain
@@ -8,7 +9,7 @@ dips and returns within one record raises nothing. Ids derive from the cause: a 
 from __future__ import annotations
 
 from schemas.alerts import Alert, AlertKind
-from schemas.changes import AlertsSet, PaymentFailed
+from schemas.changes import AlertsSet, LicenceAssigned, LicenceRemoved, PaymentFailed
 from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import LedgerRecord
 from streams.accounts.decision import Moment
@@ -39,6 +40,11 @@ def conditions(available_micros: int, thresholds: dict[str, int]) -> tuple[str, 
     return low if available_micros > 0 else (*low, "zero_balance")
 
 
+def app_of(subject: str) -> str | None:
+    """The app that a payment's subject names; None for what is the workspace's."""
+    return subject.removeprefix("app/") if subject.startswith("app/") else None
+
+
 class Alerts:
     """The alerts of one decision, each with the next output index."""
 
@@ -65,25 +71,46 @@ class Alerts:
         when = f"in {days} day{'' if days == 1 else 's'} or less, at {instant(grant.expires_us)}"
         text = f"{usd(grant.remaining_micros)} of free credit of workspace {self.state.workspace} expires {when}."
         time_us = max(0, grant.expires_us - days * MICROS_PER_DAY)
-        self._raise("free_credit_expiring", f"{grant_id}/expiring/{days}", time_us, text, grant_id=grant_id)
+        self._raise(
+            "free_credit_expiring", f"{grant_id}/expiring/{days}", time_us, text, grant_id=grant_id,
+            due_us=max(0, grant.expires_us), amount_micros=grant.remaining_micros,
+        )  # fmt: skip
 
     def lapsed(self, grant_id: str, amount_micros: int, expires_us: int) -> None:
         """Free credit that has lapsed (C3)."""
         text = (
             f"{usd(amount_micros)} of free credit of workspace {self.state.workspace} lapsed at {instant(expires_us)}."
         )
-        self._raise("free_credit_lapsed", f"{grant_id}/lapsed", expires_us, text, grant_id=grant_id)
+        self._raise(
+            "free_credit_lapsed", f"{grant_id}/lapsed", expires_us, text, grant_id=grant_id, due_us=max(0, expires_us),
+            amount_micros=amount_micros,
+        )  # fmt: skip
 
     def changed(self, record: LedgerRecord) -> None:
-        """What a record's changes tell owners: a payment that failed (A1)."""
+        """What a record's changes tell owners: a payment that failed, a licence given or taken (A1, P10)."""
         for change in record.changes:
             if isinstance(change, PaymentFailed):
-                asked = self.state.asked[change.payment_id]
-                text = (
-                    f"The payment of {usd(asked.amount_micros)} for {asked.subject} of workspace "
-                    f"{self.state.workspace} failed: {change.reason}"
-                )[:512]
-                self._raise("payment_failed", f"{self.state.workspace}/failed/{record.sequence}", record.time_us, text)
+                self._payment_failed(change, record)
+            elif isinstance(change, LicenceAssigned | LicenceRemoved):
+                self._licence_changed(change, record)
+
+    def _payment_failed(self, change: PaymentFailed, record: LedgerRecord) -> None:
+        workspace, asked = self.state.workspace, self.state.asked[change.payment_id]
+        text = (
+            f"The payment of {usd(asked.amount_micros)} for {asked.subject} of workspace {workspace} failed: "
+            f"{change.reason}"
+        )
+        self._raise(
+            "payment_failed", f"{workspace}/failed/{record.sequence}", record.time_us, text,
+            app=app_of(asked.subject), amount_micros=asked.amount_micros,
+        )  # fmt: skip
+
+    def _licence_changed(self, change: LicenceAssigned | LicenceRemoved, record: LedgerRecord) -> None:
+        workspace = self.state.workspace
+        titles = {product.id: product.title for product in self.policy.catalog.products}
+        now = "is licensed" if isinstance(change, LicenceAssigned) else "is no longer licensed"
+        text = f"{titles.get(change.product, change.product)} {now} for workspace {workspace}."
+        self._raise("licence_changed", f"{workspace}/licence/{record.sequence}", record.time_us, text)
 
     def _raise(
         self,
@@ -93,11 +120,15 @@ class Alerts:
         message: str,
         threshold: int | None = None,
         grant_id: str | None = None,
+        app: str | None = None,
+        due_us: int | None = None,
+        amount_micros: int | None = None,
     ) -> None:
         origin = self.moment.origin(self.first + len(self.raised))
         left, workspace = self.available_micros, self.state.workspace
         self.raised.append(
             Alert(
-                alert_id, workspace, kind, time_us, origin, left, message, threshold_micros=threshold, grant_id=grant_id
+                alert_id, workspace, kind, time_us, origin, left, message[:512], threshold, grant_id, app,
+                due_us=due_us, amount_micros=amount_micros,
             )
-        )
+        )  # fmt: skip

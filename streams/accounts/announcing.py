@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec.structs import replace
+
 from schemas.alerts import Alert, AlertKind
-from schemas.changes import AlertsSet, ContractBegan, ContractEnds
+from schemas.changes import AlertsSet, ContractBegan, ContractEnds, SupportEnds, SupportResumed, SupportTaken
 from schemas.entitlements import Entitlement
-from schemas.instants import MICROS_PER_DAY
-from schemas.ledger import LedgerRecord
+from schemas.instants import MICROS_PER_DAY, day_of
+from schemas.ledger import Charge, LedgerRecord
 from schemas.units import Origin
+from streams.accounts.activity import is_inactive, is_paid
+from streams.accounts.alerting import app_of
 from streams.accounts.apps import AppState, Told
 from streams.accounts.decision import Moment
 from streams.accounts.money import instant, usd
@@ -22,6 +26,9 @@ from streams.accounts.pricing import standing_at
 from streams.accounts.renewing import fee_micros, next_term_us
 from streams.accounts.standing import Assessment, assess, balance_status, burning, shared_micros
 from streams.accounts.state import AccountState
+from streams.accounts.support import support_at
+
+_OF_ALL_APPS = (ContractBegan, ContractEnds, AlertsSet, SupportTaken, SupportEnds, SupportResumed)
 
 
 def is_silent(state: AccountState, record: LedgerRecord) -> bool:
@@ -29,10 +36,17 @@ def is_silent(state: AccountState, record: LedgerRecord) -> bool:
     low, high = state.band
     if record.changes or record.grants or state.contracts or not low <= shared_micros(state) < high:
         return False
-    paid = state.purse.paid
-    return state.told_raised == state.raised and all(
-        charge.app in state.plain_apps and charge.app not in paid for charge in record.charges
-    )
+    return state.told_raised == state.raised and all(_is_usual(state, charge) for charge in record.charges)
+
+
+def _is_usual(state: AccountState, charge: Charge) -> bool:
+    """Whether a charge changes nothing that was told of its app: not what it is allowed, nor what it has used (E4)."""
+    app = charge.app
+    told, activity = state.entitled.get(app), state.activity.get(app)
+    if told is None or activity is None or app not in state.plain_apps or app in state.purse.paid:
+        return False
+    is_newest = charge.start_us // MICROS_PER_DAY <= activity.newest_day
+    return is_newest and not told.inactive and told.paid == activity.paid
 
 
 class Announcer:
@@ -43,6 +57,7 @@ class Announcer:
         self.first, self.time_us = first, time_us
         self.at_us = max(moment.clock.now_us, state.as_of_us, time_us)
         self.told: list[Entitlement | Alert] = []
+        self.is_clock = False
 
     def record(self, record: LedgerRecord) -> list[Entitlement | Alert]:
         """After a record: the apps it touches, or all where it touches what they share."""
@@ -54,7 +69,7 @@ class Announcer:
             or any(grant.app is None for grant in record.grants)
             or bool(state.contracts)
             or record.kind == "credit_moved"
-            or any(isinstance(change, ContractBegan | ContractEnds | AlertsSet) for change in record.changes)
+            or any(isinstance(change, _OF_ALL_APPS) for change in record.changes)
         )
         touched = {charge.app for charge in record.charges} | {grant.app for grant in record.grants if grant.app}
         touched |= {app for change in record.changes if (app := getattr(change, "app", None))}
@@ -62,7 +77,8 @@ class Announcer:
         return self.told
 
     def clock(self) -> list[Entitlement | Alert]:
-        """After a step of the clock: everything."""
+        """After a step of the clock: everything, and figures that have changed since another day."""
+        self.is_clock = True
         self._renewals()
         self._tell(self.state.apps)
         return self.told
@@ -83,23 +99,35 @@ class Announcer:
         before, status = state.entitled.get(app.app), balance_status(state)
         limits = (tuple(sorted(found.rate_limits.items())), tuple(sorted(found.usage_limits.items())))
         step = found.allowed_requests.bit_length()
-        key = Told(found.allowed, found.why, self.at_us, found.plan, step, status, found.term_ends_us, limits)
+        burnt, day = burning(state, self.at_us), day_of(self.at_us)
+        support = support_at(state, self.at_us, self.policy, app)
+        inactive, paid = is_inactive(state, app.app, self.at_us), is_paid(state, app.app)
+        key = Told(
+            found.allowed, found.why, self.at_us, found.plan, step, status, found.term_ends_us, limits, support,
+            inactive, paid, (*burnt, found.allowed_requests), day,
+        )  # fmt: skip
         if before is not None:
             if (before.allowed, before.why) == (found.allowed, found.why):
                 key.since_us = before.since_us
-            if key == before:
+            if self._is_known(key, before):
                 return
         state.entitled[app.app] = key
-        burnt = burning(state, self.at_us)
         self.told.append(
             Entitlement(
                 state.workspace, app.app, state.sequence, self._origin(), found.allowed, found.why, key.since_us,
                 found.plan, found.allowed_requests, found.rate_limits, found.usage_limits, status, *burnt,
-                term_ends_us=found.term_ends_us if found.term_ends_us and found.term_ends_us < 2**62 else None,
+                found.term_ends_us if found.term_ends_us and found.term_ends_us < 2**62 else None,
+                support, inactive, paid,
             )
         )  # fmt: skip
         if before is not None and before.allowed != found.allowed and not _is_withdrawn(before.why, found):
             self._stopped_or_responding(app, found)
+
+    def _is_known(self, key: Told, before: Told) -> bool:
+        """Whether nothing is new: figures alone are news from the clock only, and once a day (C11)."""
+        if replace(key, figures=before.figures, day=before.day) != before:
+            return False
+        return not self.is_clock or key.day == before.day or key.figures == before.figures
 
     def _stopped_or_responding(self, app: AppState, found: Assessment) -> None:
         reason = found.why.replace("_", " ")
@@ -123,7 +151,7 @@ class Announcer:
                     f"Workspace {self.state.workspace} has used {used:,} of the {standing.included:,} requests of its "
                     f"contract's term ({percent} %)."
                 )
-                self._alert("contract_usage", f"contract_usage/{percent}/{standing.pool}", text)
+                self._alert("contract_usage", f"contract_usage/{percent}/{standing.pool}", text, percent=percent)
 
     def _renewals(self) -> None:
         state, now_us = self.state, self.moment.clock.now_us
@@ -138,19 +166,34 @@ class Announcer:
                     f"The fee of {usd(amount)} for {subject} of workspace {state.workspace} is due at "
                     f"{instant(due_us)}."
                 )
-                self._alert("renewal_due", f"renewal/{subject}/{due_us}", text)
+                self._alert(
+                    "renewal_due", f"renewal/{subject}/{due_us}", text, app_of(subject), due_us=due_us,
+                    amount_micros=amount,
+                )  # fmt: skip
 
     def _is_news(self, slot: str, value: str) -> bool:
         news = self.state.told.get(slot) != value
         self.state.told[slot] = value
         return news
 
-    def _alert(self, kind: AlertKind, alert_id: str, message: str, app: str | None = None) -> None:
+    def _alert(
+        self,
+        kind: AlertKind,
+        alert_id: str,
+        message: str,
+        app: str | None = None,
+        percent: int | None = None,
+        due_us: int | None = None,
+        amount_micros: int | None = None,
+    ) -> None:
         workspace, left = self.state.workspace, self.state.available_micros
         time_us, origin = max(0, self.time_us), self._origin()
         self.told.append(
-            Alert(f"{workspace}/{alert_id}"[:256], workspace, kind, time_us, origin, left, message[:512], app=app)
-        )
+            Alert(
+                f"{workspace}/{alert_id}"[:256], workspace, kind, time_us, origin, left, message[:512], app=app,
+                percent=percent, due_us=due_us, amount_micros=amount_micros,
+            )
+        )  # fmt: skip
 
     def _origin(self) -> Origin:
         return self.moment.origin(self.first + len(self.told))

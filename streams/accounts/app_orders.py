@@ -8,6 +8,7 @@ from schemas.changes import (
     AppUnpublished,
     PaymentRequested,
     PlanEnds,
+    PlanResumed,
     PlanTaken,
 )
 from schemas.commands import CancelPlan, CreateApp, PublishApp, StartTrial, Subscribe, UnpublishApp
@@ -17,7 +18,7 @@ from schemas.plans import Plan
 from streams.accounts.draft import Draft
 from streams.accounts.money import instant
 from streams.accounts.orders import Order, Rule
-from streams.accounts.pricing import contract_at, standing_at
+from streams.accounts.pricing import apps_allowed, contract_at, standing_at
 from streams.accounts.renewing import payment_id_of
 from streams.accounts.terms import term_at
 
@@ -35,10 +36,7 @@ def _refuse_creation(order: Order, body: CreateApp) -> str:
     if order.state.licences and unlicensed:
         licensed = ", ".join(sorted(order.state.licences))
         return f"products: {unlicensed[0]} is not licensed; apps can be created for {licensed} (P10)."
-    limit = standing_at(order.state, None, order.effective_us, order.policy).plan.usage_limits.get("apps")
-    contract = contract_at(order.state, order.effective_us)
-    if contract is not None:
-        limit = contract.contract.usage_limits.get("apps", limit)
+    limit = apps_allowed(order.state, order.effective_us, order.policy)
     if limit is not None and len(order.state.apps) >= limit:
         return f"app: the workspace has {len(order.state.apps)} apps, and its plan allows {limit} (P6)."
     return ""
@@ -105,13 +103,24 @@ def _refuse_subscription(order: Order, body: Subscribe) -> str:
     if plan.offer(body.period, order.effective_us) is None:
         return f"period: {plan.title} is not offered {body.period} (P4)."
     span = order.app(body.app).span(order.effective_us)
-    if span is not None and (span.plan, span.period) == (body.plan, body.period):
+    if span is not None and (span.plan, span.period) == (body.plan, body.period) and not _resumes(order, body):
         return f"plan: {body.app} is on {plan.title} {body.period} already (P4)."
     return ""
 
 
+def _resumes(order: Order, body: Subscribe) -> bool:
+    """Whether it is what the app is on, cancelled but still in force (P8)."""
+    held = order.state.subscriptions.get(f"app/{body.app}")
+    if held is None or not held.cancelled or not held.is_in_force(order.effective_us):
+        return False
+    return (held.plan, held.period) == (body.plan, body.period)
+
+
 def _subscribe(order: Order, body: Subscribe, draft: Draft) -> None:
     from_us = order.effective_us
+    if _resumes(order, body):
+        draft.changes.append(PlanResumed(body.app))
+        return
     draft.changes.append(PlanTaken(body.app, body.plan, from_us, period=body.period))
     offer = order.policy.plan(body.plan).offer(body.period, from_us)
     assert offer is not None, "refused otherwise"
@@ -137,7 +146,7 @@ def _cancel(order: Order, body: CancelPlan, draft: Draft) -> None:
     span = order.app(body.app).span(order.effective_us)
     assert span is not None, "refused otherwise"
     until_us = order.effective_us if span.period is None else _end_of_term(order, span.from_us, span.period)
-    draft.changes.append(PlanEnds(body.app, until_us))
+    draft.changes.append(PlanEnds(body.app, until_us, cancelled=True))
 
 
 def _end_of_term(order: Order, from_us: int, period: str) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import Charge, LedgerRecord, Line
+from streams.accounts.activity import note_charge, note_paid, note_paid_for_good, note_reversal
 from streams.accounts.changing import fold_change, take_place
 from streams.accounts.decision import Decision
 from streams.accounts.grants import GRANT, grant_of
@@ -62,12 +63,17 @@ def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_
     state.paid_apps_micros = balances.paid_apps_micros
     state.due_micros = balances.due_micros
     charges = iter(record.charges)
+    reversed_: list[OpenCharge] = []
     for posting in postings(record.lines):
         first = posting[0].account
         if first.startswith(USAGE):
-            _fold_charge(state, next(charges), posting, clock)
+            taken_back = _fold_charge(state, next(charges), posting, clock)
+            if taken_back is not None:
+                reversed_.append(taken_back)
         elif first.startswith(DUE):
             _fold_settlement(state, first[len(DUE) :], posting[1].account, posting[0].amount_micros)
+    for held in reversed_:
+        note_reversal(state, held)
     return state
 
 
@@ -100,7 +106,8 @@ def _fold_line(state: AccountState, line: Line) -> None:
         state.purse.remove(grant)
 
 
-def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock: Clock) -> None:
+def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock: Clock) -> OpenCharge | None:
+    """Fold a charge, or the reversal of one; the charge taken back."""
     _count_day(state, charge)
     if charge.covered == "included":
         take_place(state, charge.pool, -1 if charge.reversed else 1)
@@ -108,16 +115,17 @@ def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock
         held = state.open.get(charge.unit_id)
         if held is not None:
             close_charge(state, held)
-        return
-    if charge.start_us >= clock.final_us:
-        parts = tuple((line.account, -line.amount_micros) for line in posting[1:])
-        opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts,
-                            charge.covered, charge.pool, charge.unit_kind, charge.channel)  # fmt: skip
+        return held
+    parts = tuple((line.account, -line.amount_micros) for line in posting[1:])
+    opened = OpenCharge(charge.unit_id, charge.app, charge.start_us, charge.price_micros, charge.plan, parts,
+                        charge.covered, charge.pool, charge.unit_kind, charge.channel)  # fmt: skip
+    is_final = charge.start_us < clock.final_us
+    note_charge(state, opened, is_final)
+    if not is_final:
         open_charge(state, opened)
-        return
-    due = -sum(line.amount_micros for line in posting if line.account.startswith(DUE))
-    if due:
-        owe_for_good(state, charge.start_us, charge.app, due)
+    elif opened.due_micros:
+        owe_for_good(state, charge.start_us, charge.app, opened.due_micros)
+    return None
 
 
 def _count_day(state: AccountState, charge: Charge) -> None:
@@ -145,8 +153,10 @@ def _fold_settlement(state: AccountState, app: str, account: str, amount: int) -
         amount -= part
         if item.unit_id:
             pay(state, state.open[item.unit_id], grant, part)
+            note_paid(state, app, account)
         else:
             pay_for_good(state, item, part)
+            note_paid_for_good(state, app, account)
         if amount == 0:
             return
     raise AssertionError(f"{amount} more settled than {app} owes")

@@ -34,7 +34,8 @@ class ContractSpan(Struct):
 
 
 class Told(Struct):
-    """What was last published of an app's entitlement; `step` is the size of its allowed requests."""
+    """What was last published of an app's entitlement; `step` is the size of its allowed requests. `figures` are its
+    average daily units, burn rate, days left and allowed requests, told again at most once a `day` (C11)."""
 
     allowed: bool
     why: Why
@@ -44,6 +45,20 @@ class Told(Struct):
     balance: str
     term_ends_us: int | None
     limits: tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
+    support_plan: str = ""
+    inactive: bool = False
+    paid: bool = False
+    figures: tuple[int, int, int | None, int] = (0, 0, None, 0)
+    day: int = -1
+
+    @property
+    def moves_with_time(self) -> bool:
+        """Whether time alone will change what was told (C11, E4)."""
+        return not self.inactive or self.figures[:2] != (0, 0)
+
+
+SUPPORT = "support"
+"""The subject of what is paid for support (P7)."""
 
 
 class AppState(Struct):
@@ -82,6 +97,10 @@ class AppState(Struct):
         self.end_plan(span.from_us)
         self.spans.append(span)
 
+    def resume(self) -> None:
+        """The newest plan goes on for good."""
+        self.spans[-1].until_us = FOR_EVER
+
     def end_plan(self, until_us: int) -> None:
         """On no plan but the default one from here on."""
         self.spans = [span for span in self.spans if span.from_us < until_us]
@@ -99,7 +118,8 @@ def appeared(app: str) -> AppState:
 
 class Subscription(Struct):
     """What is paid for term by term (P8): `subject` is `app/<app>`, `contract` or `support`. `asked_us` is the start
-    of the newest term whose fee was asked for, `unpaid` that payment while it is open."""
+    of the newest term whose fee was asked for, `unpaid` that payment while it is open; `fee_micros` the fee of a term
+    where one is agreed on. `cancelled`: it ends at `until_us` because an owner said so, and may be resumed."""
 
     subject: str
     plan: str
@@ -108,6 +128,12 @@ class Subscription(Struct):
     asked_us: int
     until_us: int = FOR_EVER
     unpaid: str = ""
+    fee_micros: int = 0
+    cancelled: bool = False
+
+    def is_in_force(self, at_us: int) -> bool:
+        """Whether it runs at an instant."""
+        return self.from_us <= at_us < self.until_us
 
 
 class AutoPayment(Struct):

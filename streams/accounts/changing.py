@@ -16,6 +16,7 @@ from schemas.changes import (
     CollaboratorRemoved,
     ContractBegan,
     ContractEnds,
+    EmailSet,
     LicenceAssigned,
     LicenceRemoved,
     PaymentFailed,
@@ -24,12 +25,16 @@ from schemas.changes import (
     PersonChanged,
     PersonRemoved,
     PlanEnds,
+    PlanResumed,
     PlanTaken,
+    SupportEnds,
+    SupportResumed,
+    SupportTaken,
     UpgradeDeclined,
     UpgradeRequested,
 )
 from schemas.instants import day_of
-from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Span, Subscription, appeared
+from streams.accounts.apps import SUPPORT, AppState, AutoPayment, ContractSpan, Payment, Span, Subscription, appeared
 from streams.accounts.auto_payment import renewed
 from streams.accounts.grants import FOR_EVER
 from streams.accounts.state import AccountState
@@ -51,18 +56,29 @@ def fold_change(state: AccountState, change: Change) -> None:
         case AppUnpublished(name, from_us):
             state.apps[name].publish(False, from_us)
             keep_app(state, state.apps[name])
-        case PlanTaken() | PlanEnds():
+        case PlanTaken() | PlanEnds() | PlanResumed():
             _fold_plan(state, change)
+        case SupportTaken(plan, from_us, fee):
+            state.subscriptions[SUPPORT] = Subscription(SUPPORT, plan, "monthly", from_us, from_us, fee_micros=fee)
+        case SupportEnds(until_us, unpaid, cancelled):
+            _end(state, SUPPORT, until_us, unpaid, cancelled)
+        case SupportResumed():
+            _resume(state, SUPPORT)
         case ContractBegan() | ContractEnds():
             _fold_contract(state, change)
         case AutoPaymentSet():
             state.auto = renewed(state.auto, change)
         case AutoPaymentStopped():
             state.auto = None
-        case PersonChanged(user, role):
+        case PersonChanged(user, role, email):
             state.people[user] = role
+            if email:
+                state.emails[user] = email
+        case EmailSet(user, email):
+            _fold_email(state, user, email)
         case PersonRemoved(user):
             del state.people[user]
+            state.emails.pop(user, None)
             for app in state.apps.values():
                 app.collaborators.pop(user, None)
         case CollaboratorAdded(name, user, role):
@@ -84,6 +100,13 @@ def fold_change(state: AccountState, change: Change) -> None:
             state.upgrade_requested = ""
         case PaymentRequested() | PaymentSettled() | PaymentFailed():
             _fold_payment(state, change)
+
+
+def _fold_email(state: AccountState, user: str, email: str) -> None:
+    if email:
+        state.emails[user] = email
+    else:
+        state.emails.pop(user, None)
 
 
 def keep_app(state: AccountState, app: AppState) -> None:
@@ -109,12 +132,15 @@ def take_place(state: AccountState, pool: str, count: int) -> None:
         del state.used[f"{scope}@{start_us}"]
 
 
-def _fold_plan(state: AccountState, change: PlanTaken | PlanEnds) -> None:
+def _fold_plan(state: AccountState, change: PlanTaken | PlanEnds | PlanResumed) -> None:
     app = state.apps[change.app]
     subject = f"app/{change.app}"
     if isinstance(change, PlanEnds):
         app.end_plan(change.until_us)
-        _end(state, subject, change.until_us, change.unpaid)
+        _end(state, subject, change.until_us, change.unpaid, change.cancelled)
+    elif isinstance(change, PlanResumed):
+        app.resume()
+        _resume(state, subject)
     else:
         until_us = FOR_EVER if change.until_us is None else change.until_us
         app.take(Span(change.plan, change.from_us, until_us, change.period))
@@ -147,10 +173,16 @@ def _end_contracts(state: AccountState, until_us: int) -> None:
         span.until_us = min(span.until_us, until_us)
 
 
-def _end(state: AccountState, subject: str, until_us: int, unpaid: bool) -> None:
+def _resume(state: AccountState, subject: str) -> None:
+    held = state.subscriptions[subject]
+    held.until_us, held.cancelled = FOR_EVER, False
+
+
+def _end(state: AccountState, subject: str, until_us: int, unpaid: bool, cancelled: bool = False) -> None:
     held = state.subscriptions.get(subject)
     if held is not None:
         held.until_us = min(held.until_us, until_us)
+        held.cancelled = cancelled
         if unpaid:
             held.unpaid = ""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from schemas.changes import AppAppeared
+from schemas.instants import day_of
 from schemas.ledger import Charge, EntryKind
 from schemas.units import Unit
 from streams.accounts.creating import CREATED_BY_USE, create
@@ -82,8 +83,11 @@ def _unchanged_or_created(state: AccountState, unit: Unit, moment: Moment, polic
 
 
 def _needs_another_charge(state: AccountState, held: OpenCharge, start_us: int) -> bool:
-    """Whether a moved start changes more than the start: which grants the unit may use (C3), or whose turn it is to be
-    settled (C6). Then the ledger must show it: the charge is reversed and posted anew, at the same price."""
+    """Whether a moved start changes more than the start: the day it counts for (C11, E4), which grants the unit may use
+    (C3), or whose turn it is to be settled (C6). Then the ledger must show it: the charge is reversed and posted anew,
+    at the same price."""
+    if day_of(start_us) != day_of(held.start_us):
+        return True
     if start_us == held.start_us or held.price_micros == 0:
         return False
     if held.due_micros:

@@ -8,9 +8,10 @@ still use it. So what a grant paid for does not depend on the order in which uni
 from __future__ import annotations
 
 from collections.abc import Iterator
+from zlib import crc32
 
 from schemas.changes import Change, PaymentRequested
-from schemas.instants import MICROS_PER_DAY
+from schemas.instants import MICROS_PER_DAY, MICROS_PER_SECOND
 from schemas.ledger import EntryKind, LedgerRecord
 from streams.accounts.alerting import Alerts, conditions, thresholds_of
 from streams.accounts.auto_payment import next_try_us, top_up_due
@@ -23,6 +24,8 @@ from streams.accounts.postings import lapse
 from streams.accounts.pricing import standing_at
 from streams.accounts.renewing import next_renewal_us, next_term_us, renewals
 from streams.accounts.state import AccountState, Clock
+
+SECONDS_OF_REFRESH = 3600
 
 
 def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decision:
@@ -126,8 +129,18 @@ def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
     if retry_us is not None:
         alarms.append(retry_us)
     alarms.extend(_boundaries(state, clock.now_us, policy))
+    if any(told.moves_with_time for told in state.entitled.values()):
+        alarms.append(next_refresh_us(state.workspace, clock.now_us))
     state.next_alarm_us = min(alarms, default=None)
     state.next_lapse_us = min(lapses, default=None)
+
+
+def next_refresh_us(workspace: str, now_us: int) -> int:
+    """When what was told is looked at again as time passes (C11, E4): in the first hour of each UTC day, at a second of
+    its own for each workspace, so that they do not all come at once."""
+    second_us = crc32(workspace.encode()) % SECONDS_OF_REFRESH * MICROS_PER_SECOND
+    today_us = now_us - now_us % MICROS_PER_DAY + second_us
+    return today_us if today_us > now_us else today_us + MICROS_PER_DAY
 
 
 def _boundaries(state: AccountState, now_us: int, policy: Policy) -> Iterator[int]:

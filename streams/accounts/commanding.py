@@ -1,6 +1,6 @@
 """Commands (W3): seen before? -> rejections in order of precedence -> from here it must succeed -> construction.
 
-What each kind refuses and does stands in the tables of `funding`, `app_orders`, `contract_orders`, `payment_orders`.
+What each kind refuses and does stands in the tables of `funding` and the `..._orders`.
 A refused command leaves a record that says why, and changes nothing.
 """
 
@@ -9,7 +9,15 @@ from __future__ import annotations
 from schemas.commands import OTHER_CONTENT, AddFunds, Command, CreateWorkspace, GrantCredit
 from schemas.errors import excerpt
 from schemas.replies import digest_of
-from streams.accounts import app_orders, contract_orders, funding, payment_orders, people_orders, setting_orders
+from streams.accounts import (
+    app_orders,
+    contract_orders,
+    funding,
+    payment_orders,
+    people_orders,
+    setting_orders,
+    support_orders,
+)
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.orders import Order, Rule
@@ -23,6 +31,7 @@ RULES: dict[type, Rule] = {
     **funding.RULES,
     **app_orders.RULES,
     **contract_orders.RULES,
+    **support_orders.RULES,
     **payment_orders.RULES,
     **setting_orders.RULES,
     **people_orders.RULES,

@@ -7,16 +7,19 @@ from schemas.changes import (
     ContractEnds,
     PaymentRequested,
     PlanEnds,
+    SupportEnds,
     UpgradeDeclined,
     UpgradeRequested,
 )
 from schemas.commands import ApproveUpgrade, DeclineUpgrade, EndContract, RequestUpgrade
 from schemas.errors import excerpt
+from streams.accounts.apps import SUPPORT
 from streams.accounts.draft import Draft
 from streams.accounts.money import instant
 from streams.accounts.orders import Order, Rule
 from streams.accounts.pricing import contract_at
 from streams.accounts.renewing import payment_id_of
+from streams.accounts.support import contract_support
 
 
 def _refuse_request(order: Order, body: RequestUpgrade) -> str:
@@ -44,6 +47,9 @@ def _refuse_approval(order: Order, body: ApproveUpgrade) -> str:
         return "contract.overage_micros: a contract that blocks charges nothing past its requests (P3)."
     if contract.ends_us is not None and contract.ends_us <= order.effective_us:
         return f"contract.ends_us: {instant(contract.ends_us)} is not after the contract's begin (P3)."
+    if contract.support_plan and catalog.support_plan(contract.support_plan) is None:
+        known = ", ".join(support.id for support in catalog.support_plans)
+        return f"contract.support_plan: {excerpt(contract.support_plan)} is no support plan; there are {known} (P7)."
     default = catalog.plans[0]
     for field, given, least in (
         ("rate_limits", contract.rate_limits, default.rate_limits),
@@ -58,11 +64,15 @@ def _refuse_approval(order: Order, body: ApproveUpgrade) -> str:
 
 
 def _approve(order: Order, body: ApproveUpgrade, draft: Draft) -> None:
-    """The contract begins; what apps had of their own ends, so no fee of theirs is asked for any more."""
+    """The contract begins; what apps had of their own ends, so no fee of theirs is asked for any more; so does paid
+    support where the contract brings its own."""
     from_us, contract = order.effective_us, body.contract
     for name, app in sorted(order.state.apps.items()):
         if any(span.until_us > from_us for span in app.spans):
             draft.changes.append(PlanEnds(name, from_us))
+    support = order.state.subscriptions.get(SUPPORT)
+    if support is not None and support.is_in_force(from_us) and contract_support(contract, order.policy):
+        draft.changes.append(SupportEnds(from_us))
     draft.changes.append(ContractBegan(contract, from_us))
     if contract.price_micros:
         payment = payment_id_of(order.state, "contract", from_us)

@@ -6,6 +6,7 @@ from schemas.changes import PersonChanged
 from schemas.commands import AddFunds, CreateWorkspace, GrantCredit, MoveCredit
 from schemas.errors import excerpt
 from schemas.ledger import GrantOpened
+from streams.accounts.addressing import no_address
 from streams.accounts.creating import create
 from streams.accounts.draft import Draft
 from streams.accounts.grants import Grant
@@ -15,15 +16,15 @@ from streams.accounts.policy import Policy
 from streams.accounts.postings import issue
 
 
-def _refuse_workspace(order: Order, _: CreateWorkspace) -> str:
+def _refuse_workspace(order: Order, body: CreateWorkspace) -> str:
     state = order.state
     if state.created_us is None:
-        return ""
+        return no_address(body.email)
     return f"workspace: {state.workspace} exists already, created at {instant(state.created_us)} (W1)."
 
 
 def _create_workspace(order: Order, body: CreateWorkspace, draft: Draft) -> None:
-    draft.changes.append(PersonChanged(body.owner, "owner"))
+    draft.changes.append(PersonChanged(body.owner, "owner", body.email))
     create(draft, order.command.time_us, order.policy)
 
 

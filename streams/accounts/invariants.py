@@ -12,7 +12,7 @@ from schemas.ledger import GENESIS_HASH, LedgerRecord, is_intact
 from streams.accounts.apply import apply
 from streams.accounts.grants import GRANT
 from streams.accounts.money import usd
-from streams.accounts.state import DUE, AccountState
+from streams.accounts.state import DUE, AccountState, Activity
 
 Invariant = Callable[[AccountState, Sequence[LedgerRecord]], list[str]]
 
@@ -130,11 +130,16 @@ def replaying_the_ledger_gives_the_state(state: AccountState, records: Sequence[
         "used",
         "auto",
         "people",
+        "emails",
         "licences",
     ):
         ours, theirs = getattr(state, name), getattr(replayed, name)
         if ours != theirs:
             broken.append(f"{name} are {ours}, replayed {theirs}")
+    for app in sorted(state.activity.keys() | replayed.activity.keys()):
+        mine, again_ = (held.activity.get(app, Activity()) for held in (state, replayed))
+        if (mine.newest_day, mine.paid) != (again_.newest_day, again_.paid):
+            broken.append(f"{app} has used {mine}, replayed {again_}")
     return broken
 
 

@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from schemas.instants import day_of
+from streams.accounts.activity import note_charge
 from streams.accounts.grants import Grant
 from streams.accounts.state import DUE, AccountState, DueItem, OpenCharge
 
@@ -73,6 +74,7 @@ def forget(state: AccountState, bucket: int) -> None:
     """The charges of a bucket can no longer change: drop them, and the grants that nothing can touch any more."""
     for unit_id in sorted(state.buckets[bucket]):
         charge = state.open[unit_id]
+        note_charge(state, charge, is_final=True)
         close_charge(state, charge)
         if charge.due_micros:
             owe_for_good(state, charge.start_us, charge.app, charge.due_micros)

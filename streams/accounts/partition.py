@@ -25,6 +25,7 @@ from schemas.ledger import encode_ledger
 from schemas.replies import Reply, digest_of
 from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
+from streams.accounts.addressing import addressed
 from streams.accounts.agenda import Agenda
 from streams.accounts.announcing import Announcer, is_silent
 from streams.accounts.apply import commit
@@ -173,14 +174,15 @@ class AccountsPartition:
         commit(state, decision, clock)
         self.accounts[workspace] = state
         self._dirty.add(workspace)
-        emitted = self._emit(decision, outputs)
+        emitted, reschedules = self._emit(decision, outputs), False
         if record is not None and record.kind != "command_refused" and not is_silent(state, record):
             moment = Moment(self.partition, raw.offset, clock)
-            self._announce(Announcer(state, moment, self.policy, emitted, record.time_us).record(record), outputs)
+            told = Announcer(state, moment, self.policy, emitted, record.time_us).record(record)
+            reschedules = self._announce(told, outputs) > 0
         if record is None or record.charges:
             assert isinstance(fact, Unit), "commands charge nothing"
             self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
-        if record is not None and (record.grants or record.changes):
+        if record is not None and (record.grants or record.changes or reschedules):
             self._schedule(state)
         return decision
 
@@ -193,12 +195,12 @@ class AccountsPartition:
             decision = decide(state, ClockMoved(), Moment(self.partition, offset, clock, index), self.policy)
             commit(state, decision, clock)
             pass_time(state, clock, self.policy)
-            self._schedule(state)
             self._dirty.add(workspace)
             index += self._emit(decision, outputs)
             moment = Moment(self.partition, offset, clock, index)
             told = Announcer(state, moment, self.policy, 0, clock.now_us).clock()
             index += self._announce(told, outputs)
+            self._schedule(state)
         for bucket, workspace in self.agenda.final_buckets(clock.complete_us):
             state = self.accounts[workspace]
             if bucket in state.buckets:
@@ -219,7 +221,7 @@ class AccountsPartition:
         if record is not None:
             outputs.append(Output(LEDGER, self.partition, record.workspace.encode(), encode_ledger(record)))
         for alert in decision.alerts:
-            outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
+            self._alert(alert, outputs)
         for request in decision.requests:
             outputs.append(Output(PAYMENT_REQUESTS, self.partition, request.workspace.encode(), _encode(request)))
         return len(outputs) - before
@@ -231,7 +233,7 @@ class AccountsPartition:
                 key = entitlement_key(one.workspace, one.app)
                 outputs.append(Output(ENTITLEMENTS, self.partition, key, _encode(one)))
             else:
-                outputs.append(Output(ALERTS, self.partition, one.workspace.encode(), _encode(one)))
+                self._alert(one, outputs)
         return len(told)
 
     def _reply(self, command: Command, decision: Decision, offset: int, index: int) -> Output:
@@ -242,6 +244,11 @@ class AccountsPartition:
         origin = Origin(INBOX, self.partition, offset, index)
         reply = Reply(origin, workspace, command_id, digest, decided, decision.record)
         return Output(REPLIES, self.partition, workspace.encode(), _encode(reply))
+
+    def _alert(self, alert: Alert, outputs: list[Output]) -> None:
+        """Append an alert for whom it is for (A3)."""
+        alert = addressed(self.accounts[alert.workspace], alert)
+        outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
 
     def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:
         """An inbox record set aside with its reason (law 7)."""

@@ -1,4 +1,4 @@
-"""Commands about people and products: invitations, roles, ownership (W1, W2), licences (P10, W3).
+"""Commands about people and products: invitations, roles, ownership, addresses (W1, W2, A3), licences (P10, W3).
 
 A person is `invited`, a `member` or an `owner` of the workspace. A workspace that began with a unit knows nobody until
 an operator names its owner; until then claims of a role are taken as they are.
@@ -10,6 +10,7 @@ from schemas.changes import (
     AppTransferred,
     CollaboratorAdded,
     CollaboratorRemoved,
+    EmailSet,
     LicenceAssigned,
     LicenceRemoved,
     PersonChanged,
@@ -24,20 +25,25 @@ from schemas.commands import (
     RemoveCollaborator,
     RemoveLicence,
     RemoveUser,
+    SetEmail,
     TransferApp,
 )
 from schemas.errors import excerpt
+from streams.accounts.addressing import no_address
 from streams.accounts.draft import Draft
 from streams.accounts.orders import Order, Rule
+from streams.accounts.pricing import limits_at, standing_at
 
 
 def _refuse_invitation(order: Order, body: InviteUser) -> str:
     known = order.state.people.get(body.user)
-    return f"user: {excerpt(body.user)} is {_a(known)} of the workspace already (W2)." if known else ""
+    if known:
+        return f"user: {excerpt(body.user)} is {_a(known)} of the workspace already (W2)."
+    return no_address(body.email)
 
 
 def _invite(order: Order, body: InviteUser, draft: Draft) -> None:
-    draft.changes.append(PersonChanged(body.user, "invited"))
+    draft.changes.append(PersonChanged(body.user, "invited", body.email))
 
 
 def _refuse_acceptance(order: Order, _: AcceptInvitation) -> str:
@@ -51,6 +57,21 @@ def _accept(order: Order, _: AcceptInvitation, draft: Draft) -> None:
     draft.changes.append(PersonChanged(order.command.actor.name, "member"))
 
 
+def _refuse_email(order: Order, body: SetEmail) -> str:
+    state, actor = order.state, order.command.actor
+    if body.user not in state.people:
+        return f"user: {excerpt(body.user)} is no user of the workspace (W2)."
+    if actor.role in ("app_owner", "collaborator") and actor.name != body.user:
+        return f"user: {excerpt(actor.name)} may set the own address only, not that of {excerpt(body.user)} (W2, A3)."
+    if state.emails.get(body.user, "") == body.email:
+        return f"email: {excerpt(body.email)} is the address of {excerpt(body.user)} already (A3)."
+    return no_address(body.email)
+
+
+def _set_email(order: Order, body: SetEmail, draft: Draft) -> None:
+    draft.changes.append(EmailSet(body.user, body.email))
+
+
 def _refuse_role(order: Order, body: AssignRole) -> str:
     people = order.state.people
     if body.user not in people and not (order.command.actor.role == "operator" and not people):
@@ -59,11 +80,11 @@ def _refuse_role(order: Order, body: AssignRole) -> str:
         return f"user: {excerpt(body.user)} has not accepted the invitation yet (W2)."
     if people.get(body.user) == body.role:
         return f"role: {excerpt(body.user)} is {_a(body.role)} already (W2)."
-    return _last_owner(order, body.user)
+    return _last_owner(order, body.user) or no_address(body.email)
 
 
 def _assign_role(order: Order, body: AssignRole, draft: Draft) -> None:
-    draft.changes.append(PersonChanged(body.user, body.role))
+    draft.changes.append(PersonChanged(body.user, body.role, body.email))
 
 
 def _refuse_removal(order: Order, body: RemoveUser) -> str:
@@ -93,7 +114,8 @@ def _refuse_collaborator(order: Order, body: InviteCollaborator) -> str:
         return f"user: {excerpt(body.user)} owns {body.app} (W2)."
     if app.collaborators.get(body.user) == body.role:
         return f"user: {excerpt(body.user)} is {excerpt(body.role)} of {body.app} already (W2)."
-    limit = order.policy.standard.usage_limits.get("collaborators_per_app")
+    standing = standing_at(order.state, app, order.effective_us, order.policy)
+    limit = limits_at(order.state, standing, order.effective_us)[1].get("collaborators_per_app")
     if limit is not None and body.user not in app.collaborators and len(app.collaborators) >= limit:
         return f"app: {body.app} has {len(app.collaborators)} collaborators, and {limit} are allowed (P6)."
     return ""
@@ -156,6 +178,7 @@ def _a(role: str | None) -> str:
 RULES: dict[type, Rule] = {
     InviteUser: Rule("people_changed", _refuse_invitation, _invite),
     AcceptInvitation: Rule("people_changed", _refuse_acceptance, _accept),
+    SetEmail: Rule("people_changed", _refuse_email, _set_email),
     AssignRole: Rule("people_changed", _refuse_role, _assign_role),
     RemoveUser: Rule("people_changed", _refuse_removal, _remove),
     InviteCollaborator: Rule("people_changed", _refuse_collaborator, _add_collaborator),

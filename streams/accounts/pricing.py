@@ -66,6 +66,28 @@ def standing_at(state: AccountState, app: AppState | None, at_us: int, policy: P
     return Standing(plan, f"{app.app}@{start_us}", included, term_end_us=min(end_us, span.until_us))
 
 
+def limits_at(state: AccountState, standing: Standing, at_us: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Rate and usage limits of an app that stands so (P6): its plan's, or where the contract names others, those."""
+    rate_limits, usage_limits = standing.plan.rate_limits, standing.plan.usage_limits
+    covering = contract_at(state, at_us)
+    if covering is not None:
+        rate_limits = {**rate_limits, **covering.contract.rate_limits}
+        usage_limits = {**usage_limits, **covering.contract.usage_limits}
+    return rate_limits, usage_limits
+
+
+def apps_allowed(state: AccountState, at_us: int, policy: Policy) -> int | None:
+    """How many apps the workspace may have (P6): the most that the default plan, or one of its apps' plans, allows; the
+    contract's where there is one. None: as many as it likes."""
+    standings = [standing_at(state, None, at_us, policy)]
+    if not state.contracts:
+        planned = (app for app in state.apps.values() if app.spans)
+        standings += [standing_at(state, app, at_us, policy) for app in planned]
+    limits = [limits_at(state, standing, at_us)[1].get("apps") for standing in standings]
+    known = [limit for limit in limits if limit is not None]
+    return max(known) if len(known) == len(limits) else None
+
+
 def judge(
     state: AccountState, app_id: str, kind: str, start_us: int, held: OpenCharge | None, policy: Policy
 ) -> Verdict | None:

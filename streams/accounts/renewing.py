@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 
-from schemas.changes import Change, ContractEnds, PaymentPurpose, PaymentRequested, PlanEnds
-from streams.accounts.apps import Subscription
+from schemas.changes import Change, ContractEnds, PaymentPurpose, PaymentRequested, PlanEnds, SupportEnds
+from streams.accounts.apps import SUPPORT, Subscription
 from streams.accounts.policy import Policy
 from streams.accounts.pricing import contract_at
 from streams.accounts.state import AccountState
@@ -16,9 +16,17 @@ from streams.accounts.terms import term_at
 
 
 def payment_id_of(state: AccountState, subject: str, due_us: int) -> str:
-    """The id of the payment for a term: the same however often it is derived. Ids longer than the contract allows are
-    shortened to a digest."""
-    payment_id = f"{state.workspace}/fee/{subject}/{due_us}"
+    """The id of the payment for the term that begins then: the same however often it is derived. What begins anew at
+    the instant for which a fee was asked already has the next number. Ids longer than the contract allows are shortened
+    to a digest."""
+    number, payment_id = 1, _short(f"{state.workspace}/fee/{subject}/{due_us}")
+    while payment_id in state.asked:
+        number += 1
+        payment_id = _short(f"{state.workspace}/fee/{subject}/{due_us}/{number}")
+    return payment_id
+
+
+def _short(payment_id: str) -> str:
     return payment_id if len(payment_id) <= 256 else hashlib.sha256(payment_id.encode()).hexdigest()
 
 
@@ -59,13 +67,20 @@ def _renew(state: AccountState, held: Subscription, now_us: int, policy: Policy)
             return found
         asked_us, amount = due_us, fee_micros(state, held, due_us, policy)
         if amount:
-            purpose: PaymentPurpose = "contract" if held.subject == "contract" else "subscription"
             payment = payment_id_of(state, held.subject, due_us)
-            found.append((due_us, PaymentRequested(payment, purpose, held.subject, amount, due_us)))
+            found.append((due_us, PaymentRequested(payment, _purpose(held), held.subject, amount, due_us)))
             owed_us = due_us
 
 
+def _purpose(held: Subscription) -> PaymentPurpose:
+    if held.subject == SUPPORT:
+        return "support"
+    return "contract" if held.subject == "contract" else "subscription"
+
+
 def _fall_back(held: Subscription, until_us: int) -> Change:
+    if held.subject == SUPPORT:
+        return SupportEnds(until_us, unpaid=True)
     if held.subject == "contract":
         return ContractEnds(until_us, unpaid=True)
     return PlanEnds(held.subject.removeprefix("app/"), until_us, unpaid=True)
@@ -73,6 +88,8 @@ def _fall_back(held: Subscription, until_us: int) -> Change:
 
 def fee_micros(state: AccountState, held: Subscription, due_us: int, policy: Policy) -> int:
     """The fee of the term that begins then."""
+    if held.fee_micros:
+        return held.fee_micros
     if held.subject == "contract":
         covering = contract_at(state, due_us)
         return 0 if covering is None else covering.contract.price_micros

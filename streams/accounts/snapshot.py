@@ -15,7 +15,7 @@ from schemas.replies import NOT_KNOWN
 from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.changing import keep_app
 from streams.accounts.grants import Grant
-from streams.accounts.state import DUE, AccountState, OpenCharge, Seen
+from streams.accounts.state import DUE, AccountState, Activity, OpenCharge, Seen
 
 ACCOUNT = b"w/"
 OPEN = b"o/"
@@ -50,6 +50,8 @@ class _Account(Struct, array_like=True):
     told_raised: tuple[str, ...]
     entitled: list[tuple[str, Told]]
     band: tuple[int, int]
+    emails: list[tuple[str, str]] = []
+    activity: list[tuple[str, Activity]] = []
 
 
 class _Bucket(Struct, array_like=True):
@@ -109,6 +111,8 @@ def encode_account(state: AccountState) -> bytes:
             told_raised=state.told_raised,
             entitled=sorted(state.entitled.items(), key=lambda entry: entry[0]),
             band=state.band,
+            emails=sorted(state.emails.items()),
+            activity=sorted(state.activity.items(), key=lambda entry: entry[0]),
         )
     )
 
@@ -154,6 +158,8 @@ def decode_account(value: bytes) -> AccountState:
     state.told_raised = held.told_raised
     state.entitled = dict(held.entitled)
     state.band = held.band
+    state.emails = dict(held.emails)
+    state.activity = dict(held.activity)
     for row in held.grants:
         grant = Grant(*row)
         state.grants[grant.account] = grant

@@ -8,7 +8,7 @@ from schemas.entitlements import BalanceStatus, Why
 from schemas.instants import day_of
 from streams.accounts.apps import AppState
 from streams.accounts.policy import Policy
-from streams.accounts.pricing import contract_at, standing_at
+from streams.accounts.pricing import contract_at, limits_at, standing_at
 from streams.accounts.state import AccountState
 
 DAYS_AVERAGED = 7
@@ -38,11 +38,8 @@ def assess(state: AccountState, app: AppState, at_us: int, policy: Policy) -> As
     """What the app may do at an instant."""
     standing = standing_at(state, app, at_us, policy)
     plan = standing.plan
-    rate_limits, usage_limits = plan.rate_limits, plan.usage_limits
+    rate_limits, usage_limits = limits_at(state, standing, at_us)
     covering = contract_at(state, at_us)
-    if covering is not None:
-        rate_limits = {**rate_limits, **covering.contract.rate_limits}
-        usage_limits = {**usage_limits, **covering.contract.usage_limits}
     credit = available_to(state, app.app)
     left = max(0, standing.included - state.used.get(standing.pool, 0)) if standing.pool else 0
     price = plan.price_micros(plan.billing_unit, at_us) if standing.past_micros is None else standing.past_micros

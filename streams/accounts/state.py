@@ -20,6 +20,8 @@ from streams.accounts.grants import Grant, Purse
 
 BEFORE_ALL = -(2**62)
 """Stands for "not yet known" where instants are compared."""
+NO_DAY = -1
+"""Stands for "never" where days are compared."""
 BUCKET_US = 5 * MICROS_PER_MINUTE
 """Open charges are kept, written and forgotten by the five minutes their units start in."""
 DUE = "due:"
@@ -79,6 +81,16 @@ class DueItem(NamedTuple):
     day: int
 
 
+class Activity(Struct, array_like=True):
+    """E4: the newest UTC day with a billed unit of the app, and whether paid credit paid for any; of those that can no
+    longer change, the same."""
+
+    newest_day: int = NO_DAY
+    paid: bool = False
+    final_day: int = NO_DAY
+    final_paid: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class AccountState:
     """One workspace. The second block is derived from the first (and from the open charges).
@@ -89,7 +101,8 @@ class AccountState:
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
     `as_of_us` is the newest instant of any record, `daily` units and micro-dollars charged by the day of their start,
-    for the last days; `told`, `told_raised`, `entitled` and `band` what was announced last (`announcing`).
+    for the last days; `activity` what each app has used lately (E4); `told`, `told_raised`, `entitled` and `band` what
+    was announced last (`announcing`).
     """
 
     workspace: str
@@ -115,6 +128,8 @@ class AccountState:
     thresholds: AlertsSet | None = None
     auto: AutoPayment | None = None
     people: dict[str, str] = field(default_factory=dict)
+    emails: dict[str, str] = field(default_factory=dict)
+    activity: dict[str, Activity] = field(default_factory=dict)
     licences: set[str] = field(default_factory=set)
     told: dict[str, str] = field(default_factory=dict)
     entitled: dict[str, Told] = field(default_factory=dict)

@@ -250,6 +250,8 @@ class Naive:
         return bool(history) and history[-1]
 
     def must_post_again(self, held: dict[str, Any], start: int) -> bool:
+        if start // DAY != held["start"] // DAY:
+            return True
         if start == held["start"] or held["price"] == 0:
             return False
         if held["paid"].get(None):
@@ -329,6 +331,9 @@ class Naive:
                 self.put_on(app, at, at + DAY * self.rules["trial_days"], "trial", None)
                 self.apps[app]["tried"] = True
                 self.subs.pop(app, None)
+            case c.Subscribe(app) if self.resumes(body, at):
+                self.current(app, at)[1] = self.subs[app]["until"] = NEVER
+                self.subs[app]["cancelled"] = False
             case c.Subscribe(app, plan, period):
                 self.put_on(app, at, NEVER, plan, period)
                 self.subs[app] = {"since": at, "period": period, "asked": at, "until": NEVER, "unpaid": None}
@@ -336,6 +341,8 @@ class Naive:
             case c.CancelPlan(app):
                 since, _, _, period = self.current(app, at)
                 self.end(app, self.term(since, period, at)[1] if period else at)
+                if app in self.subs:
+                    self.subs[app]["cancelled"] = True
             case c.ApproveUpgrade(contract):
                 for app in self.apps:
                     if any(until > at for _, until, _, _ in self.apps[app]["plans"]):
@@ -397,7 +404,12 @@ class Naive:
     def end(self, subject: str, at: int) -> None:
         self.cut(self.apps[subject]["plans"] if subject else self.contracts, at)
         if subject in self.subs:
-            self.subs[subject]["until"] = min(at, self.subs[subject]["until"])
+            self.subs[subject] |= {"until": min(at, self.subs[subject]["until"]), "cancelled": False}
+
+    def resumes(self, body: Any, at: int) -> bool:
+        """P8: what the app is on was cancelled, and has not ended."""
+        span = self.current(body.app, at)
+        return bool(span and span[2:] == [body.plan, body.period] and self.subs[body.app].get("cancelled"))
 
     def ask(self, subject: str, due: int) -> None:
         amount = self.rules["subscription"][0]
@@ -405,7 +417,9 @@ class Naive:
             amount = next(x[2] for x in reversed(self.contracts) if x[0] <= due < x[1]).price_micros
         self.subs[subject]["asked"] = due
         if amount:
-            name = f"acme/fee/{'app/' + subject if subject else 'contract'}/{due}"
+            first = name = f"acme/fee/{'app/' + subject if subject else 'contract'}/{due}"
+            while name in self.fees:
+                name = f"{first}/{int(name.removeprefix(first).strip('/') or 1) + 1}"
             self.fees[name] = {"subject": subject, "amount": amount, "due": due, "status": "open"}
             self.subs[subject]["unpaid"] = name
 
@@ -457,7 +471,8 @@ class Naive:
                 return known["new"] and not known["tried"] and not covered and not self.current(body.app, at)
             case c.Subscribe():
                 span = self.current(body.app, at)
-                return not covered and (span is None or span[2:] != [body.plan, body.period])
+                again = span is not None and span[2:] == [body.plan, body.period]
+                return not covered and (not again or self.resumes(body, at))
             case c.CancelPlan():
                 span = self.current(body.app, at)
                 return span is not None and (span[3] is None or span[1] > self.term(span[0], span[3], at)[1])
