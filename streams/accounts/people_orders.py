@@ -61,7 +61,10 @@ def _refuse_email(order: Order, body: SetEmail) -> str:
     state, actor = order.state, order.command.actor
     if body.user not in state.people:
         return f"user: {excerpt(body.user)} is no user of the workspace (W2)."
-    if actor.role in ("app_owner", "collaborator") and actor.name != body.user:
+    is_owner = actor.role in ("operator", "workspace_owner") or (
+        actor.role == "user" and state.people.get(actor.name) == "owner"
+    )
+    if not is_owner and actor.name != body.user:
         return f"user: {excerpt(actor.name)} may set the own address only, not that of {excerpt(body.user)} (W2, A3)."
     if state.emails.get(body.user, "") == body.email:
         return f"email: {excerpt(body.email)} is the address of {excerpt(body.user)} already (A3)."

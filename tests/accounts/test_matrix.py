@@ -171,12 +171,20 @@ ACTORS = (
     ("workspace_owner", "eve"),
     ("app_owner", "eve"),
     ("collaborator", "eve"),
+    ("user", "olga"),
+    ("user", "ben"),
+    ("user", "dan"),
+    ("user", "ann"),
+    ("user", "eve"),
 )
-"""Who tries: dan is a member and owns no app, ann is whoever the state says, eve is a stranger, and some lie."""
+"""Who tries: dan is a member and owns no app, ann is whoever the state says, eve is a stranger, and some lie. A user
+claims no role, and may what any role may that the account knows of."""
 
 
 def _may(role: str, name: str, body: CommandBody, state: str) -> bool:
     """W2, W3 in other words than the code's: whether this person may give this command in this state."""
+    if role == "user":
+        return _may_as_known(name, body, state)
     if role not in PERMITS[type(body)].roles:
         return False
     if role in ("operator", "system") or state == "nothing":
@@ -190,6 +198,18 @@ def _may(role: str, name: str, body: CommandBody, state: str) -> bool:
     if isinstance(body, SetEmail):
         return name in ("olga", "ben")
     return role != "app_owner" or name == "ben" or state not in _APP or getattr(body, "app", "") != "bot"
+
+
+def _may_as_known(name: str, body: CommandBody, state: str) -> bool:
+    """The same for a person who claims no role; nobody's word is taken for a payment."""
+    if state == "nothing":
+        return not isinstance(body, CreateWorkspace) or body.owner == name
+    if isinstance(body, AddFunds):
+        return False
+    held = {"olga": ("workspace_owner", "collaborator"), "ben": ("collaborator",)}.get(name, ("collaborator",))
+    if name == "ben" and state in _APP and getattr(body, "app", "") == "bot":
+        held = (*held, "app_owner")
+    return any(_may(role, name, body, state) for role in held)
 
 
 def _story(state: str) -> Story:
@@ -236,4 +256,5 @@ def test_each_command_is_accepted_or_refused_with_a_sentence_and_nothing_changed
             assert len(story.outputs) == outputs + 1, where
             assert content(story.account()) == before, where
             assert record.note.endswith(").") and ": " in record.note, where
-            assert record.note.startswith("actor.role") == (role not in PERMITS[type(body)].roles), where
+            claimed = role != "user" and role not in PERMITS[type(body)].roles
+            assert record.note.startswith("actor.role") == claimed, where

@@ -21,6 +21,7 @@ from schemas.entitlements import Entitlement
 from schemas.interactions import InteractionEvent, decode
 from schemas.ledger import decode_ledger, encode_ledger, is_intact
 from schemas.payments import PaymentRequest
+from schemas.replies import decode_reply
 from schemas.topics import (
     ALERTS,
     ENTITLEMENTS,
@@ -30,6 +31,7 @@ from schemas.topics import (
     LEDGER,
     PAYMENT_REQUESTS,
     REJECTED,
+    REPLIES,
     topic_table,
 )
 
@@ -43,6 +45,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     ALERTS: msgspec.json.Decoder(Alert).decode,
     ENTITLEMENTS: msgspec.json.Decoder(Entitlement).decode,
     PAYMENT_REQUESTS: msgspec.json.Decoder(PaymentRequest).decode,
+    REPLIES: decode_reply,
 }
 """What reads each topic today; a new topic is added here, with samples in the newest folder."""
 SAMPLES = [
