@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
+from projections.account_parts import AlertView, AppView, GrantView, read_parts
 from projections.sql import read_sql
 from schemas.catalog import Catalog, load_catalog
 from schemas.instants import micros_of
@@ -31,52 +31,6 @@ class WorkspaceLine:
     paid_apps_micros: int
     due_micros: int
     charged_micros: int
-
-
-@dataclass(frozen=True, slots=True)
-class GrantView:
-    """A grant: given, used (net of what came back), lapsed, remaining; `app` is empty for shared credit."""
-
-    grant_id: str
-    credit: str
-    app: str
-    granted: datetime
-    expires: datetime | None
-    given_micros: int
-    used_micros: int
-    lapsed_micros: int
-    moved_micros: int
-    remaining_micros: int
-
-
-@dataclass(frozen=True, slots=True)
-class AppView:
-    """An app: net live units, billed units, their cost; `inactive` by E4, `paid` if paid credit was used or mapped.
-
-    `last_billed` is None where no unit was billed in the last 30 days.
-    """
-
-    paid: bool
-    inactive: bool
-    app: str
-    conversations: int
-    sessions: int
-    notifications: int
-    billed_units: int
-    charged_micros: int
-    credit_micros: int
-    due_micros: int
-    last_billed: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertView:
-    """An alert as the owner was told (A1)."""
-
-    alert_id: str
-    kind: str
-    time: datetime
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,30 +122,33 @@ def ledger(client: Client, workspace: str, before: int | None = None, limit: int
 
 def account_view(client: Client, workspace: str, catalog: Catalog | None = None) -> AccountView | None:
     """The account of a workspace; None if the ledger knows none of that name."""
-    named = {"workspace": workspace}
-    heads = client.query(read_sql("reading/account.sql"), parameters=named).result_rows
-    if not heads:
+    catalog = catalog or load_catalog()
+    now = _clock(client, workspace)
+    found = now and read_parts(client, workspace, now - timedelta(AVERAGE_DAYS), now - timedelta(INACTIVE_DAYS))
+    if not now or not found:
         return None
-    now, created, records, free, shared, of_apps, due, late, plan_id = heads[0]
-    plan = (catalog or load_catalog()).plans[0] if not plan_id else (catalog or load_catalog()).plan(plan_id)
-    since = {
-        "average_since": _quarter(now - timedelta(days=AVERAGE_DAYS)),
-        "since": _quarter(now - timedelta(days=INACTIVE_DAYS)),
-    }
-    grants = client.query(read_sql("reading/grants.sql"), parameters=named).result_rows
-    apps = client.query(read_sql("reading/apps.sql"), parameters={**named, **since}).result_rows
-    alerts = client.query(read_sql("reading/alerts.sql"), parameters=named).result_rows
-    recent_units, recent_micros = sum(row[-2] for row in apps), sum(row[-1] for row in apps)
+    plan = catalog.plans[0]
+    units, micros = found.recent()
     price = plan.price_micros(plan.billing_unit, micros_of(now))
-    credit = free + shared + of_apps
-    burn = recent_micros // AVERAGE_DAYS
+    credit = found.free_micros + found.paid_shared_micros + found.paid_apps_micros
+    burn = micros // AVERAGE_DAYS
     return AccountView(
-        workspace, now, created, records, free, shared, of_apps, due,
-        _status(free, credit, (catalog or load_catalog()).alerts.low_balance_micros), plan.title, price,
-        max(credit, 0) // price if price else 0, recent_units // AVERAGE_DAYS, burn,
-        credit // burn if burn > 0 and credit > 0 else None, tuple(GrantView(*row) for row in grants),
-        tuple(_app(row) for row in apps), tuple(AlertView(*row) for row in alerts), late,
+        workspace, now, found.created, found.records, found.free_micros, found.paid_shared_micros,
+        found.paid_apps_micros, found.due_micros,
+        _status(found.free_micros, credit, catalog.alerts.low_balance_micros), plan.title, price,
+        max(credit, 0) // price if price else 0, units // AVERAGE_DAYS, burn,
+        credit // burn if burn > 0 and credit > 0 else None, found.grants(), found.apps(), found.alerts(),
+        found.late_events,
     )  # fmt: skip
+
+
+def _clock(client: Client, workspace: str) -> datetime | None:
+    """The data's clock: the newest event time METER has told of, or before it told any, the newest posting's."""
+    now: datetime | None = client.query("SELECT if(count() = 0, NULL, max(now)) FROM watermarks").first_row[0]
+    if now is None:
+        query = "SELECT if(count() = 0, NULL, max(time)) FROM ledger_entries WHERE workspace = {workspace:String}"
+        now = client.query(query, parameters={"workspace": workspace}).first_row[0]
+    return now
 
 
 def _status(free_micros: int, credit_micros: int, low_micros: int) -> str:
@@ -201,13 +158,3 @@ def _status(free_micros: int, credit_micros: int, low_micros: int) -> str:
     if free_micros > 0:
         return "using free credits"
     return "low balance" if credit_micros < low_micros else "sufficient funds"
-
-
-def _quarter(instant: datetime) -> int:
-    """Which quarter of an hour since 1970 an instant lies in."""
-    return int(instant.timestamp()) // 900
-
-
-def _app(row: tuple[Any, ...]) -> AppView:
-    last_billed, is_paid = row[8:10]
-    return AppView(bool(is_paid), last_billed is None, *row[:9])

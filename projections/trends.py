@@ -5,9 +5,11 @@ Read from `billed_quarters`, which holds quarters of an hour, so any zone's days
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
@@ -17,6 +19,8 @@ from schemas.errors import excerpt
 
 DIMENSIONS = ("app", "unit", "channel")
 """What a trend may be split by (T1)."""
+_GRANT = date(1970, 1, 1)
+_PLACE = {"free": 1, "paid": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,23 @@ def trend(
         "zone": days.zone.key, "by": list(by), "app": only.app, "unit": only.unit, "channel": only.channel,
     }  # fmt: skip
     rows = client.query(read_sql("reading/trend.sql"), parameters=parameters).result_rows
-    points = {(row[0], *row[1:4]): TrendPoint(*row) for row in rows}
+    points = _points(rows)
     groups = sorted({key[1:] for key in points}) if by else [("", "", "")]
     periods = days.periods(grain)
     return [points.get((period, *group)) or _nothing(period, *group) for period in periods for group in groups]
+
+
+def _points(rows: Sequence[Sequence[Any]]) -> dict[tuple[Any, ...], TrendPoint]:
+    """By period and group: what each kind of credit paid, from what each account did."""
+    credits = {account: credit for period, credit, _, _, account, _, _ in rows if period == _GRANT}
+    sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 8)
+    for *group, account, units, micros in rows:
+        if group[0] != _GRANT:
+            found = sums[tuple(group)]
+            place = 3 if account.startswith("due") else _PLACE[credits[account]]
+            for index, value in ((0, units), (place, units), (4, micros), (4 + place, micros)):
+                found[index] += value
+    return {group: TrendPoint(*group, *found) for group, found in sums.items()}
 
 
 def _nothing(period: date, app: str, unit: str, channel: str) -> TrendPoint:

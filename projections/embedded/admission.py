@@ -13,6 +13,7 @@ clients are trusted; the schema and template files that a few input and output f
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -24,6 +25,7 @@ READER_WORDS = frozenset({"SELECT", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "WITH
 _FILE_WORDS = frozenset({"BACKUP", "COPY", "EXECUTE", "RESTORE"})
 _SESSION_WORDS = frozenset({"SET", "USE"})
 _OUR_QUESTION = re.compile(r"(: )?:? In scope SELECT formatQuery\(.*\)(?=\. \()", re.DOTALL)
+_NAME_PARAMETER = re.compile(rb"{\s*(\w+)\s*:\s*Identifier\s*}", re.IGNORECASE)
 _UNGRANTED_FUNCTIONS = frozenset({"FILE", "PYTHON"})
 
 
@@ -90,28 +92,32 @@ class Judge:
         return refusal("SYNTAX_ERROR", "The statement does not parse.")
 
 
-def ungranted_function(canonical: bytes) -> ClickHouseError | None:
-    """The refusal of a query, formatted by the engine, that calls a function no grant can forbid; else None.
+def ungranted_function(canonical: bytes, parameters: Mapping[str, str]) -> ClickHouseError | None:
+    """The refusal of a query, formatted by the engine, that names a function no grant can forbid; else None.
 
-    A call is the name before a bracket, or after APPLY, which takes a function by its bare name.
+    The name alone is enough, because `arrayMap(file, ...)` and `APPLY file` call by it; so nothing else can go by these
+    names but an alias that is given and not used. A parameter may stand for a name too.
     """
-    lexemes = list(tokens(canonical))
-    for index, token in enumerate(lexemes):
-        if not _is_ungranted(token):
-            continue
-        before = [other.text for other in lexemes[max(0, index - 2) : index]]
-        after = lexemes[index + 1].text if index + 1 < len(lexemes) else b""
-        if after == b"(" or before[-1:] == [b"APPLY"] or before == [b"APPLY", b"("]:
-            return _refused(token)
+    before = b""
+    for token in tokens(canonical):
+        if _is_ungranted(token) and before != b"AS":
+            return _refused(token.text)
+        before = token.text
+    for name in _NAME_PARAMETER.findall(canonical):
+        value = parameters.get(name.decode(), "").encode("utf-8", "surrogateescape")
+        if _bare(value) in _UNGRANTED_FUNCTIONS:
+            return _refused(value)
     return None
 
 
 def _is_ungranted(token: Token) -> bool:
-    return token.kind in ("word", "quoted") and token.text.strip(b'`"').decode(errors="replace").upper() in (
-        _UNGRANTED_FUNCTIONS
-    )
+    return token.kind in ("word", "quoted") and _bare(token.text) in _UNGRANTED_FUNCTIONS
 
 
-def _refused(name: Token) -> ClickHouseError:
-    function = name.text.strip(b'`"').decode(errors="replace").lower()
+def _bare(name: bytes) -> str:
+    return name.strip(b'`" \t\r\n').decode(errors="replace").upper()
+
+
+def _refused(name: bytes) -> ClickHouseError:
+    function = _bare(name).lower()
     return refusal("READONLY", f"The function {function}() reaches outside the database and is refused on this door.")

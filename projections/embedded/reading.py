@@ -99,7 +99,7 @@ class Query:
     def _refuse_ungranted(self, connection: Any, statement: bytes) -> None:
         quoted = statement.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
         formatted = connection.query(b"SELECT formatQuerySingleLine('" + quoted + b"')", "RawBLOB")
-        refused = ungranted_function(bytes(formatted.bytes()))
+        refused = ungranted_function(bytes(formatted.bytes()), self._request.parameters)
         if refused is not None:
             raise refused
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,28 +16,42 @@ _INT64 = 1 << 63
 
 
 class Blocks:
-    """Rows collected per table, in the order of their records; `repeats` counts what the marks dropped (law 3)."""
+    """Rows collected per table, in the order of their records; `repeats` counts what the marks dropped (law 3).
 
-    def __init__(self, marks: Marks) -> None:
+    `checks`: each number is checked when its row is added; else all of them at the end, by `fits`.
+    """
+
+    def __init__(self, marks: Marks, *, checks: bool = True) -> None:
         self.marks = marks
+        self._checks = checks
         self.interactions: list[tuple[Any, ...]] = []
         self.rows: dict[str, list[tuple[Any, ...]]] = {tables.INTERACTIONS.name: self.interactions}
         self.repeats: Counter[TopicPartition] = Counter()
         self.appends: dict[TopicPartition, Appends] = {}
 
     def add(self, table: tables.Table, row: tuple[Any, ...]) -> None:
-        """One more row; `InvalidRecord` if a number in it is none that ClickHouse can hold."""
-        self.add_all([(table, row)])
+        """One more row; if `checks`, `InvalidRecord` for a number in it that ClickHouse cannot hold."""
+        if self._checks:
+            _check(table, row)
+        self._rows_of(table).append(row)
 
     def add_all(self, rows: Sequence[tuple[tables.Table, tuple[Any, ...]]]) -> None:
         """All rows of one record, or none of them and an `InvalidRecord`: a record is never loaded in part."""
+        if self._checks:
+            for table, row in rows:
+                _check(table, row)
         for table, row in rows:
-            for value in row:
-                if type(value) is int and not -_INT64 <= value < _INT64:
-                    detail = "the number does not fit 64 bits"
-                    raise InvalidRecord("invalid_field", "", excerpt(value), f"table {table.name}", detail)
-        for table, row in rows:
-            self.rows.setdefault(table.name, []).append(row)
+            self._rows_of(table).append(row)
+
+    def fits(self) -> bool:
+        """Whether every number is one that ClickHouse can hold: column by column, so cheaper than row by row."""
+        return all(_fits(column) for rows in self.rows.values() for column in zip(*rows, strict=True))
+
+    def _rows_of(self, table: tables.Table) -> list[tuple[Any, ...]]:
+        found = self.rows.get(table.name)
+        if found is None:
+            found = self.rows[table.name] = []
+        return found
 
     def note_appends(self, records: Iterable[Record]) -> None:
         """Remember when the batch's records were appended."""
@@ -48,3 +63,22 @@ class Blocks:
     def count_repeat(self, record: Record) -> None:
         """The record's origin has been loaded before."""
         self.repeats[TopicPartition(record.topic, record.partition)] += 1
+
+
+def _check(table: tables.Table, row: tuple[Any, ...]) -> None:
+    for value in row:
+        if type(value) is int and not -_INT64 <= value < _INT64:
+            detail = "the number does not fit 64 bits"
+            raise InvalidRecord("invalid_field", "", excerpt(value), f"table {table.name}", detail)
+
+
+def _fits(column: Sequence[Any]) -> bool:
+    if isinstance(column[0], str):
+        return True
+    try:
+        array("q", column)
+    except OverflowError:
+        return False
+    except TypeError:  # numbers and NULLs, or something else
+        return all(type(value) is not int or -_INT64 <= value < _INT64 for value in column)
+    return True

@@ -32,7 +32,7 @@ class LoadPolicy:
 
     enough_records: int = 1_000
     most_records: int = 20_000
-    linger_seconds: float = 0.2
+    linger_seconds: float = 0.1
     patience_seconds: float = 300.0
 
 

@@ -49,6 +49,16 @@ class Marks:
         self._highest[key] = place
         return False
 
+    def copy(self) -> Marks:
+        """The marks as they are now."""
+        copied = Marks()
+        copied._highest = dict(self._highest)
+        return copied
+
+    def restore(self, copied: Marks) -> None:
+        """Be again as when that copy was made."""
+        self._highest = dict(copied._highest)
+
     @classmethod
     def read(cls, client: Client, positions: Mapping[TopicPartition, int]) -> Marks:
         """The marks at these positions; rows beyond them (of a batch cut short) do not count."""

@@ -35,8 +35,22 @@ _KEYS_REMEMBERED = 1 << 17
 
 
 def build_rows(records: Sequence[Record], marks: Marks, interaction_partitions: int) -> Blocks:
-    """All rows of these records; repeats by origin are dropped and counted."""
+    """All rows of these records; repeats by origin are dropped and counted.
+
+    Numbers are checked once for all rows; only where one does not fit, the rows are made again with a check of each.
+    """
+    before = marks.copy()
+    blocks = Blocks(marks, checks=False)
+    _add_records(blocks, records, interaction_partitions)
+    if blocks.fits():
+        return blocks
+    marks.restore(before)
     blocks = Blocks(marks)
+    _add_records(blocks, records, interaction_partitions)
+    return blocks
+
+
+def _add_records(blocks: Blocks, records: Sequence[Record], interaction_partitions: int) -> None:
     blocks.note_appends(records)
     for record in records:
         if record.topic == topics.INTERACTIONS:
@@ -46,7 +60,6 @@ def build_rows(records: Sequence[Record], marks: Marks, interaction_partitions: 
             _ADD[record.topic](blocks, record)
         except InvalidRecord as error:
             _add_error(blocks, record, error)
-    return blocks
 
 
 def _add_interaction(blocks: Blocks, record: Record, partitions: int) -> None:

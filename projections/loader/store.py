@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ _CODE = re.compile(r"code: (\d+)", re.IGNORECASE)
 _ADDRESS = re.compile(r"with url: \S+ ")
 # Unknown column, table, database, setting, function; syntax; wrong password: waiting mends none of these.
 _PERMANENT = {"16", "46", "47", "60", "62", "81", "115", "192", "193", "194", "497", "516"}
+_WRITERS = 4
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _TYPES = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
@@ -42,20 +44,28 @@ class Store:
         self._client = client
         self._journal = journal
         self._patience_seconds = patience_seconds
+        # Tables do not depend on one another, so their inserts run side by side.
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="insert")
         self._types = {(table, name): type_ for table, name, type_ in client.query(_TYPES).result_rows}
 
     def write(self, batch: Batch, blocks: Blocks) -> None:
-        """Boundaries, data, positions, each acknowledged before the next. Blocking; one batch at a time."""
+        """Boundaries, data, positions, each acknowledged before the next; tables side by side. Blocking; one batch at a
+        time."""
         self._persist("load_batches", partial(self._journal.begin, batch))
         self.finish(batch, blocks)
 
     def finish(self, batch: Batch, blocks: Blocks) -> None:
         """Data and positions of a batch whose boundaries are durable."""
-        for table in tables.TABLES:
-            rows = blocks.rows.get(table.name)
-            if rows:
-                self._persist(table.name, partial(self.insert, batch, table, rows))
+        filled = [(table, rows) for table in tables.TABLES if (rows := blocks.rows.get(table.name))]
+        # All have ended before the fault of one is told: nothing of this batch may still be on its way then.
+        waiting = [self._writers.submit(self._write_table, batch, table, rows) for table, rows in filled]
+        wait(waiting)
+        for written in waiting:
+            written.result()
         self._persist("load_positions", partial(self._journal.finish, batch, blocks.repeats, blocks.appends))
+
+    def _write_table(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
+        self._persist(table.name, partial(self.insert, batch, table, rows))
 
     def insert(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
         """One table's rows of a batch; inserted again they are dropped by their token, or what lacks is added."""

@@ -29,6 +29,13 @@ GRANT SELECT ON quarterhour.balances TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.balances_daily TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.grant_statistics TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.grant_balances TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.trend_daily TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.trend_weekly TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.trend_monthly TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.trend_last_months TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.account_credits TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.charges_of_period TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.ledger_of_period TO quarterhour_tenants;
 
 CREATE SETTINGS PROFILE IF NOT EXISTS quarterhour_tenant_reading
     SETTINGS readonly = 1 CONST, max_execution_time = 20, max_memory_usage = 2000000000, max_result_rows = 1000000

@@ -1,25 +1,23 @@
-"""The query API: JSON (or CSV) endpoints over the list of operations."""
+"""The query API: endpoints over the list of operations, in JSON or the other formats each has."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from projections.ranges import RangeRefused
 from projections.web.asked import BadParameter, utc_now
 from projections.web.database import Database, NotReady
+from projections.web.exports import Export
 from projections.web.openapi import Problem, document
 from projections.web.operations import OPERATIONS, Call, Operation
-from projections.web.present import cell
 from schemas.catalog import Catalog
+from schemas.errors import ConfigurationError, excerpt
 
 
 def routes(database: Database, catalog: Catalog) -> list[Route]:
@@ -37,6 +35,7 @@ def _endpoint(operation: Operation, database: Database, catalog: Catalog) -> Cal
     def endpoint(request: Request) -> Response:
         query = request.query_params
         try:
+            _check_format(operation, query)
             answer = database.ask(
                 lambda client: operation.run(Call(client, catalog, request.path_params, query, utc_now()))
             )
@@ -46,24 +45,36 @@ def _endpoint(operation: Operation, database: Database, catalog: Catalog) -> Cal
             return _json(Problem(str(error), error.field, error.value), 422)
         except NotReady as error:
             return _json(Problem(str(error)), 503)
+        except ConfigurationError as error:
+            return _json(Problem(str(error)), 422)
         if answer is None:
             return _json(Problem("There is none of that name."), 404)
-        if query.get("format") == "csv" and operation.csv:
-            return _csv(operation, answer)
-        return _json(answer)
+        return _answered(operation, answer, query.get("format") or "json")
 
     return endpoint
 
 
+def _answered(operation: Operation, answer: Any, name: str) -> Response:
+    if isinstance(answer, Export):
+        headers = {"Content-Disposition": f'attachment; filename="{answer.file_name}"'}
+        return StreamingResponse(answer.pieces, media_type=answer.media_type, headers=headers)
+    rendering = operation.formats.get(name)
+    if rendering is None:
+        return _json(answer)
+    headers = {"Content-Disposition": f'attachment; filename="{operation.name}.{name}"'}
+    return Response(rendering.render(answer), media_type=rendering.media_type, headers=headers)
+
+
+def not_found(path: str) -> Response:
+    """The answer to an address of the API that there is none of."""
+    return _json(Problem(f"There is no {path}."), 404)
+
+
+def _check_format(operation: Operation, query: Mapping[str, str]) -> None:
+    name = query.get("format")
+    if name and not operation.streams and name != "json" and name not in operation.formats:
+        raise BadParameter("format", excerpt(name), f"one of {', '.join(['json', *operation.formats])}")
+
+
 def _json(content: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def _csv(operation: Operation, rows: Sequence[Any]) -> Response:
-    names = [field.name for field in fields(get_args(operation.answer)[0])]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(names)
-    writer.writerows([cell(getattr(row, name)) for name in names] for row in rows)
-    headers = {"Content-Disposition": f'attachment; filename="{operation.name}.csv"'}
-    return Response(text.getvalue(), media_type="text/csv", headers=headers)

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from projections.web.api import routes
+from projections.web import api
 from projections.web.database import Database
 from projections.web.pages import Pages
 from schemas.catalog import Catalog
@@ -38,6 +38,8 @@ def application(database: Database, catalog: Catalog) -> Starlette:
         return PlainTextResponse("Ok.\n")
 
     def not_found(request: Request, _: Exception) -> Response:
+        if request.url.path.startswith("/api/"):
+            return api.not_found(request.url.path)
         return pages.render_error(404, "Nothing here", f"There is no page {request.url.path}.")
 
     def failed(_: Request, __: Exception) -> Response:
@@ -45,7 +47,7 @@ def application(database: Database, catalog: Catalog) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/ping", ping), *routes(database, catalog), *pages.routes(),
+            Route("/ping", ping), *api.routes(database, catalog), *pages.routes(),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],

@@ -11,7 +11,11 @@ from typing import TypeVar
 from projections.balance import Basis
 from projections.ranges import Days, Grain, RangeRefused, chosen, zone_named
 from projections.trends import Filter
+from projections.what_if import Terms
+from schemas.catalog import Catalog
 from schemas.errors import QuarterhourError, excerpt
+from schemas.instants import micros_of
+from schemas.plans import MONTHS
 
 Choice = TypeVar("Choice", bound=Enum)
 MOST_ENTRIES = 1_000
@@ -46,6 +50,31 @@ def trend_asked(query: Mapping[str, str], now: datetime) -> TrendAsked:
     days = chosen(grain, now, zone, _number(query, "months"), _day(query, "first"), _day(query, "last"))
     by = tuple(name for name in query.get("by", "").split(",") if name)
     return TrendAsked(days, grain, by, Filter(query.get("app", ""), query.get("unit", ""), query.get("channel", "")))
+
+
+def period_asked(query: Mapping[str, str], now: datetime) -> Days:
+    """`first` and `last`, or `months`, and `zone`: of a statement or an export; the previous month if not said (T3)."""
+    zone = zone_named(query.get("zone") or "UTC")
+    return chosen(Grain.MONTH, now, zone, _number(query, "months"), _day(query, "first"), _day(query, "last"))
+
+
+def terms_asked(query: Mapping[str, str], catalog: Catalog, days: Days) -> Terms:
+    """`plan`, `period`, and for a contract's plan `price_micros`, `included`, `fee_micros` (U10, P3, P4)."""
+    plans = {plan.id: plan for plan in catalog.plans if plan.kind != "trial"}
+    name = query.get("plan") or ""
+    if name not in plans:
+        raise BadParameter("plan", excerpt(name), f"one of {', '.join(plans)} (P1)")
+    plan, period = plans[name], query.get("period") or "monthly"
+    if period not in MONTHS:
+        raise BadParameter("period", excerpt(period), f"one of {', '.join(MONTHS)} (P4)")
+    figures = {field: _number(query, field) for field in ("price_micros", "included", "fee_micros")}
+    if plan.kind == "contract" and figures["price_micros"] is None:
+        raise BadParameter("price_micros", "", "a contract brings its own price, so one is needed to compare (P3)")
+    if plan.kind != "contract" and any(value is not None for value in figures.values()):
+        raise BadParameter("price_micros", name, "prices of this plan are in the catalog (P1)")
+    if plan.kind == "subscription" and plan.offer(period, micros_of(days.bounds()[0])) is None:
+        raise BadParameter("period", period, f"plan {name} has no such offer when the period begins (P4)")
+    return Terms(plan, period, *(value or 0 for value in figures.values()))
 
 
 def balance_asked(query: Mapping[str, str], now: datetime) -> tuple[datetime, Basis]:

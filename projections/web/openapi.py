@@ -41,13 +41,14 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _get(operation: Operation, schema: Any, problem: Any) -> dict[str, Any]:
-    content = _json(schema)
-    if operation.csv:
-        content["text/csv"] = {"schema": {"type": "string"}}
+    content = {} if operation.streams else _json(schema)
+    for media_type in (*(rendering.media_type for rendering in operation.formats.values()), *operation.streams):
+        content[media_type] = {"schema": {"type": "string"}}
     names = re.findall(r"{(\w+)}", operation.path)
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
     in_query = [
-        {"name": p.name, "in": "query", "description": p.words, "schema": dict(p.schema)} for p in operation.parameters
+        {"name": p.name, "in": "query", "description": p.words, "schema": dict(p.schema), "required": p.required}
+        for p in operation.parameters
     ]
     responses = {"200": {"description": operation.words, "content": content}, "422": problem, "503": problem}
     if names:

@@ -5,7 +5,7 @@ made from this list, so that they cannot differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,12 @@ from clickhouse_connect.driver.client import Client
 
 from projections import account, explain
 from projections.balance import BalanceAsOf, balance_as_of
+from projections.statement import Statement, statement
 from projections.trends import TrendPoint, trend
-from projections.web.asked import balance_asked, ledger_asked, sequence_of, trend_asked
+from projections.web.asked import balance_asked, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
+from projections.web.exports import FORMATS, WHAT, export
+from projections.web.rendering import STATEMENT, Rendering, csv_of
+from projections.what_if import WhatIf, what_if
 from schemas.catalog import Catalog
 
 
@@ -36,11 +40,15 @@ class Parameter:
     name: str
     words: str
     schema: Mapping[str, Any]
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A GET: `answer` is the type of the JSON, `run` gives it, or None for 404; `csv`: also as a table."""
+    """A GET: `answer` is the type of the JSON, `run` gives it, or None for 404; `formats`: how else it can be had.
+
+    `streams`: the media types of an `Export`, which `run` then gives instead of JSON.
+    """
 
     path: str
     name: str
@@ -48,12 +56,20 @@ class Operation:
     answer: Any
     run: Callable[[Call], Any]
     parameters: tuple[Parameter, ...] = ()
-    csv: bool = False
+    formats: Mapping[str, Rendering] = field(default_factory=dict)
+    streams: tuple[str, ...] = ()
 
 
 _TEXT: Mapping[str, Any] = {"type": "string"}
 _DAY: Mapping[str, Any] = {"type": "string", "format": "date"}
 _FORMAT = Parameter("format", "`csv` for a table; JSON else", {"type": "string", "enum": ["json", "csv"]})
+_PERIOD = (
+    Parameter("first", "first day; with `last`, at most 365 days (T3)", _DAY),
+    Parameter("last", "last day, included", _DAY),
+    Parameter("months", "whole months before this one (T3); default 1", {"type": "integer", "enum": [1, 2, 3]}),
+    Parameter("zone", "IANA name of the reader's time zone", {"type": "string", "default": "UTC"}),
+)
+_AMOUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
 _TREND = (
     Parameter("grain", "length of the periods", {"type": "string", "enum": ["day", "week", "month"], "default": "day"}),
     Parameter("first", "first day of a custom range: at most 90 days by day (T2), 365 by week or month (T3, T4)", _DAY),
@@ -75,6 +91,19 @@ def _account(call: Call) -> Any:
 def _trend(call: Call) -> Any:
     asked = trend_asked(call.query, call.now)
     return trend(call.client, call.path["workspace"], asked.days, asked.grain, asked.by, asked.only)
+
+
+def _statement(call: Call) -> Any:
+    return statement(call.client, call.path["workspace"], period_asked(call.query, call.now))
+
+
+def _what_if(call: Call) -> Any:
+    days = period_asked(call.query, call.now)
+    return what_if(call.client, call.path["workspace"], days, terms_asked(call.query, call.catalog, days))
+
+
+def _export(call: Call) -> Any:
+    return export(call.client, call.path["workspace"], call.path["what"], call.query, call.now)
 
 
 def _balance(call: Call) -> Any:
@@ -102,12 +131,37 @@ _ONE = "/api/workspaces/{workspace}"
 OPERATIONS = (
     Operation(
         "/api/workspaces", "workspaces", "All workspaces with balances and what they owe",
-        list[account.WorkspaceLine], lambda call: account.workspaces(call.client), (_FORMAT,), csv=True,
+        list[account.WorkspaceLine], lambda call: account.workspaces(call.client), (_FORMAT,),
+        formats={"csv": csv_of(account.WorkspaceLine)},
     ),
     Operation(_ONE, "account", "The account view (T5)", account.AccountView, _account),
     Operation(
         f"{_ONE}/trend", "trend", "Billed units by period, paid from free or paid credit (T1-T4)", list[TrendPoint],
-        _trend, _TREND, csv=True,
+        _trend, _TREND, formats={"csv": csv_of(TrendPoint)},
+    ),
+    Operation(
+        f"{_ONE}/statement", "statement", "The statement of a period: balances, charges, ledger records (C3-C8, L2)",
+        Statement, _statement,
+        (
+            *_PERIOD,
+            Parameter("format", "`pdf` to hand out, `csv`; JSON else", {"enum": ["json", "csv", "pdf"]}),
+        ), formats=STATEMENT,
+    ),
+    Operation(
+        f"{_ONE}/what-if", "what_if", "What a period's units would have cost on another plan (U10)", WhatIf, _what_if,
+        (
+            Parameter("plan", "the other plan's id in the catalog", _TEXT, required=True), *_PERIOD,
+            Parameter("period", "how its subscription is paid (P4)", {"type": "string", "enum": ["monthly", "yearly"]}),
+            Parameter("price_micros", "a contract's price of a session (P3)", _AMOUNT),
+            Parameter("included", "a contract's included sessions in the period", _AMOUNT),
+            Parameter("fee_micros", "a contract's fee in the period", _AMOUNT),
+        ),
+    ),
+    Operation(
+        f"{_ONE}/exports/{{what}}", "export", "A view's rows as a file, streamed: " + ", ".join(WHAT), None, _export,
+        (
+            Parameter("format", "default `parquet`", {"type": "string", "enum": list(FORMATS)}), *_TREND[:5],
+        ), streams=tuple(media for _, media in FORMATS.values()),
     ),
     Operation(
         f"{_ONE}/balance", "balance", "The balance as of any instant (L4)", BalanceAsOf, _balance,
@@ -122,7 +176,7 @@ OPERATIONS = (
             Parameter("before", "only records below this number", {"type": "integer"}),
             Parameter("limit", "how many", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 25}),
             _FORMAT,
-        ), csv=True,
+        ), formats={"csv": csv_of(account.LedgerEntry)},
     ),
     Operation(
         f"{_ONE}/ledger/{{sequence}}", "explain_entry", "From a ledger record to its events (L7)",

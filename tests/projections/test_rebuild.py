@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from projections import checksums
 from projections.checksums import TableComparison
 from projections.connect import beside, connect
-from projections.loader.hold import Hold
+from projections.loader.hold import _IS_HELD, Hold
 from projections.loader.journal import LoaderFault
 from projections.loader.loading import Loader, LoadPolicy
 from projections.rebuild import SUFFIX, Progress, RebuildFault, Swap, rebuild
@@ -99,6 +101,24 @@ async def test_cut_off_anywhere_it_goes_on(client: Client, clickhouse_server: st
     assert done.swapped
     assert contents(client) == before
     assert "records have one outcome" not in reconcile(client).counts
+
+
+async def test_killed_with_9_at_any_point_and_in_the_swap_it_goes_on(
+    client: Client, clickhouse_server: str, log: Log
+) -> None:
+    """Whoever reads meanwhile sees tables that fit each other: both sides of the swap stand at the same positions."""
+    before, url = contents(client), url_of(client, clickhouse_server)
+    for stage, step in (("loading", 20), ("comparing", 4), ("swapping", 1), ("swapping", 6), ("swapping", 11)):
+        arguments = [sys.executable, "-m", "tests.projections.killed_rebuild", url, stage, str(step)]
+        killed = await asyncio.create_subprocess_exec(*arguments)
+        assert await killed.wait() == -signal.SIGKILL, f"{stage} {step}"
+        assert contents(client) == before, f"{stage} {step}"
+    assert client.query(_IS_HELD).first_row[0]  # by the dead one, for a minute
+    done = await rebuild(url, LogSource(log), policy=SMALL)
+    assert (done.is_same, done.swapped) == (True, True)
+    assert contents(client) == before
+    log.append(topics.INTERACTIONS, home_of("ann"), message(APRIL_1, id="after"))
+    assert (await load_all(client, log)).records_loaded == 1
 
 
 async def test_the_live_loader_stops_for_the_swap_and_the_next_one_waits(client: Client, log: Log) -> None:

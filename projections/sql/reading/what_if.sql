@@ -1,0 +1,12 @@
+-- U10: billable units of one kind by app and calendar month, in the order of the price versions they would fall under.
+SELECT
+    app,
+    toStartOfMonth(toDate(start, {zone:String})) AS month,
+    arrayCount(since -> since <= toUnixTimestamp64Micro(start), {since_us:Array(Int64)}) AS version,
+    sum(toInt64(billable_delta)) AS units
+FROM unit_events
+WHERE workspace = {workspace:String} AND kind = {kind:String} AND environment = 'live'
+    AND start >= fromUnixTimestamp64Micro({begin_us:Int64}, 'UTC') AND start < fromUnixTimestamp64Micro({end_us:Int64}, 'UTC')
+GROUP BY app, month, version
+HAVING units != 0
+ORDER BY app, month, version
