@@ -10,6 +10,7 @@ from schemas.alerts import Alert
 from schemas.aside import SetAside
 from schemas.commands import InboxRecord
 from schemas.entitlements import Entitlement
+from schemas.gateway_keys import ApiKey
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
 from schemas.payments import PaymentRequest
@@ -18,7 +19,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `set-aside`."""
+    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `set-aside`, `api-key`."""
     return {
         "interaction": {"$schema": _DIALECT, **InteractionEvent.model_json_schema()},
         "account-inbox": {"$schema": _DIALECT, **msgspec.json.schema(InboxRecord)},
@@ -27,4 +28,5 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "entitlement": {"$schema": _DIALECT, **msgspec.json.schema(Entitlement)},
         "payment-request": {"$schema": _DIALECT, **msgspec.json.schema(PaymentRequest)},
         "set-aside": {"$schema": _DIALECT, **msgspec.json.schema(SetAside)},
+        "api-key": {"$schema": _DIALECT, **msgspec.json.schema(ApiKey)},
     }

@@ -53,6 +53,7 @@ def topic_table(
         Topic(ALERTS, "workspace", "alerts for owners (A1)", a, _KEPT),
         Topic(ENTITLEMENTS, "workspace/app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),
         Topic(PAYMENT_REQUESTS, "workspace", "payments asked for (C10)", a, _KEPT),
+        Topic(GATEWAY_KEYS, "key id", "API keys of gateways, secrets hashed", 1, {"cleanup.policy": "compact"}),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),
     )
@@ -66,5 +67,6 @@ LEDGER = "ledger"
 ALERTS = "alerts"
 ENTITLEMENTS = "entitlements"
 PAYMENT_REQUESTS = "payments.requests"
+GATEWAY_KEYS = "gateway.keys"
 METER_CHANGELOG = "meter.changelog"
 ACCOUNTS_CHANGELOG = "accounts.changelog"
