@@ -1,4 +1,4 @@
-"""`python -m schemas DIRECTORY`: write the JSON Schemas of everything that is published, one file each, and AsyncAPI."""
+"""`python -m schemas DIRECTORY`: write the JSON Schemas of all that is published, one a file, and `asyncapi.json`."""
 
 from __future__ import annotations
 

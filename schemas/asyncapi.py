@@ -158,7 +158,8 @@ def _payload(record: Any) -> dict[str, Any]:
     if record is InteractionEvent:
         return {"$ref": _REFERENCE.format("InteractionEvent")}
     schemas, _ = msgspec.json.schema_components([record], ref_template=_REFERENCE.replace("{}", "{name}"))
-    return _plain(schemas[0])
+    payload: dict[str, Any] = _plain(schemas[0])
+    return payload
 
 
 def _schemas() -> dict[str, Any]:

@@ -19,7 +19,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `set-aside`, `api-key`."""
+    """By the name of its file: `interaction`, `ledger`, ..."""
     return {
         "interaction": {"$schema": _DIALECT, **InteractionEvent.model_json_schema()},
         "account-inbox": {"$schema": _DIALECT, **msgspec.json.schema(InboxRecord)},
