@@ -22,7 +22,7 @@ from projections.rebuild import Swap
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from scripts import account_cli, bench_cli, commands, explaining, operating_cli
+from scripts import account_cli, bench_cli, commands, explaining, keys_cli, operating_cli
 from scripts.report import table_of
 from scripts.stack.home import WorldInUse
 from scripts.stack.ports import PortInUse
@@ -40,6 +40,7 @@ app = typer.Typer(
 
 app.add_typer(account_cli.app, name="account")
 app.add_typer(bench_cli.app, name="bench")
+app.add_typer(keys_cli.app, name="keys")
 operating_cli.add_to(app)
 
 ANTICIPATED = (

@@ -247,7 +247,22 @@ def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
     settings = stack.settings
     announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
     announce(f"Plan & Usage page at {stack.page}")
+    announce(f"HTTP ingest at {stack.ingest}; make a key and publish an event with:")
+    announce(f"  {curl_line(stack.ingest)}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
+
+
+def curl_line(ingest: str) -> str:
+    """A command that publishes one event of now over HTTP with a new key."""
+    event = (
+        '{"specversion":"1.0","id":"\'$(date +%s%N)\'","source":"/curl","type":"quarterhour.message.v1",'
+        '"time":"\'$(date -u +%FT%TZ)\'","data":{"workspace":"acme","app":"helper","channel":"web","user":"u1",'
+        '"direction":"inbound"}}'
+    )
+    return (
+        f'curl -sS {ingest}v1/events -H "Authorization: Bearer $(quarterhour keys create --quiet --workspace acme)" '
+        f"-H 'Content-Type: application/cloudevents+json' -d '{event}'"
+    )
 
 
 def _announcer(console: Console) -> Callable[[str], None]:

@@ -32,11 +32,12 @@ from scripts.stack.process import ProcessSpec
 from scripts.stack.supervisor import StopAsked, Supervisor
 from scripts.stack.throwaway import WARNING, throwaway_broker, throwaway_process
 from scripts.stack.topics import create_topics
+from streams.doors.ingest.process import command as ingest_command
 
 Announce = Callable[[str], None]
 
 DATABASE = "quarterhour"
-KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK, PAGE = (
+KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK, PAGE, INGEST = (
     "kafka",
     "clickhouse",
     "meter",
@@ -44,6 +45,7 @@ KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK, PAGE = (
     "loader",
     "clock",
     "page",
+    "ingest",
 )
 
 
@@ -51,7 +53,7 @@ KAFKA, CLICKHOUSE, METER, ACCOUNTS, LOADER, CLOCK, PAGE = (
 class LocalStack:
     """A running stack. `settings` hold its addresses; `kept` is False when a throw-away broker serves it.
 
-    `page` is the address of the Plan & Usage page, empty when only ClickHouse was started.
+    `page` is the address of the Plan & Usage page, `ingest` of the HTTP ingest; empty when only ClickHouse was started.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class LocalStack:
     world: World
     kept: bool
     page: str
+    ingest: str
 
 
 @asynccontextmanager
@@ -72,6 +75,7 @@ async def local_stack(
     served = False
     metrics: dict[str, int] = {}
     page: int | None = None
+    ingest: int | None = None
     async with AsyncExitStack() as held:
         held.enter_context(world.lock())
         supervisor = await held.enter_async_context(Supervisor(world.logs, announce=announce))
@@ -90,11 +94,13 @@ async def local_stack(
             metrics = {METER: free_port(), ACCOUNTS: free_port()}
             await supervisor.start(_workers(settings, live, metrics))
             page = given_or_free(settings.page_port, "the page", "QUARTERHOUR_PAGE_PORT")
-            await supervisor.start([_page(settings, page)])
-        record = _record(settings, supervisor, metrics, page)
+            ingest = given_or_free(settings.ingest_port, "the ingest", "QUARTERHOUR_INGEST_PORT")
+            await supervisor.start([_page(settings, page), _ingest(settings, ingest)])
+        record = _record(settings, supervisor, metrics, page, ingest)
         world.publish(record)
         served = True
-        yield LocalStack(settings, supervisor, world, kept, record.addresses.get(PAGE, ""))
+        addresses = record.addresses
+        yield LocalStack(settings, supervisor, world, kept, addresses.get(PAGE, ""), addresses.get(INGEST, ""))
     if not served:  # the supervisor has swallowed it
         raise StopAsked
 
@@ -173,12 +179,23 @@ def _page(settings: Settings, port: int) -> ProcessSpec:
     return ProcessSpec(PAGE, page_command(port), settings.environment(), ready=ready)
 
 
-def _record(settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int], page: int | None) -> StackRecord:
+def _ingest(settings: Settings, port: int) -> ProcessSpec:
+    async def ready() -> None:
+        await asyncio.to_thread(wait_for_clickhouse, f"http://127.0.0.1:{port}", 60, "/ready")
+
+    return ProcessSpec(INGEST, ingest_command(port), settings.environment(), ready=ready, grace_seconds=20)
+
+
+def _record(
+    settings: Settings, supervisor: Supervisor, metrics: Mapping[str, int], page: int | None, ingest: int | None
+) -> StackRecord:
     addresses = {CLICKHOUSE: settings.clickhouse_url}
     if settings.kafka_bootstrap_servers:
         addresses[KAFKA] = settings.kafka_bootstrap_servers
     if page is not None:
         addresses[PAGE] = f"http://127.0.0.1:{page}/"
+    if ingest is not None:
+        addresses[INGEST] = f"http://127.0.0.1:{ingest}/"
     addresses |= {f"{name}-metrics": f"http://127.0.0.1:{port}/metrics" for name, port in metrics.items()}
     pids = {state.name: state.pid for state in supervisor.processes() if state.pid is not None}
     return StackRecord.of_this_process(addresses, pids)

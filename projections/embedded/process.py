@@ -35,8 +35,8 @@ def command(
     return arguments
 
 
-def wait_until_ready(url: str, timeout_seconds: float) -> None:
-    """Return as soon as ``url/ping`` answers; raises `TimeoutError` after `timeout_seconds`.
+def wait_until_ready(url: str, timeout_seconds: float, path: str = "/ping") -> None:
+    """Return as soon as ``path`` at ``url`` answers 200; raises `TimeoutError` after `timeout_seconds`.
 
     `url` is ``http://host:port``. A process that has died meanwhile is the caller's to notice.
     """
@@ -45,7 +45,7 @@ def wait_until_ready(url: str, timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:
-            with urllib.request.urlopen(f"{url.rstrip('/')}/ping", timeout=_ONE_ANSWER_SECONDS) as answer:  # noqa: S310 - http only, checked above
+            with urllib.request.urlopen(f"{url.rstrip('/')}{path}", timeout=_ONE_ANSWER_SECONDS) as answer:  # noqa: S310 - http only, checked above
                 if answer.status == 200:
                     return
         except (OSError, urllib.error.URLError):

@@ -80,6 +80,7 @@ class Follower:
 
     async def _follow(self) -> None:
         consumer: Any = AIOKafkaConsumer(
+            self._topic,  # without a group: all partitions
             bootstrap_servers=self._bootstrap,
             group_id=None,
             enable_auto_commit=False,
@@ -88,22 +89,14 @@ class Follower:
         )
         try:
             await consumer.start()
-            found = consumer.partitions_for_topic(self._topic) or await self._look_up(consumer)
-            places = [TopicPartition(self._topic, partition) for partition in sorted(found)]
-            consumer.assign(places)
-            await consumer.seek_to_beginning(*places)
+            places = sorted(consumer.assignment())
+            if not places:
+                raise KafkaError(f"there is no topic {self._topic}")
             self._partitions = len(places)
             await self._poll(consumer, places)
         finally:
             with contextlib.suppress(KafkaError, OSError):
                 await consumer.stop()
-
-    async def _look_up(self, consumer: Any) -> set[int]:
-        await consumer.topics()
-        found: set[int] | None = consumer.partitions_for_topic(self._topic)
-        if not found:
-            raise KafkaError(f"there is no topic {self._topic}")
-        return found
 
     async def _poll(self, consumer: Any, places: list[TopicPartition]) -> None:
         told: dict[int, int | None] = {}

@@ -1,0 +1,282 @@
+"""SDK and ingest on a real Apache Kafka, which is killed and comes back while they publish."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import confluent_kafka
+import httpx
+import msgspec
+import pytest
+
+from schemas.entitlements import entitlement_key
+from schemas.gateway_keys import encode_key
+from schemas.routing import interaction_key, partition_of
+from schemas.settings import Settings
+from schemas.topics import DEFAULT_PARTITIONS, ENTITLEMENTS, GATEWAY_KEYS, INTERACTIONS
+from scripts.soaking.broker import Broker
+from scripts.stack.process import Process, ProcessSpec
+from streams.doors.ingest.modes import BATCH, STRUCTURED
+from streams.doors.ingest.process import command
+from streams.durable.machine import RawRecord
+from streams.gateway import BrokerAway, EntitlementPolicy, Gateway, NotDelivered, PublisherPolicy, new_event
+from streams.gateway.keys import IssuedKey, issue, revoke
+from streams.metering.meter import MeterPartition
+from streams.metering.policy import MeterPolicy
+from tests.gateway.fakes import until
+from tests.gateway.test_entitled import entitlement
+
+pytestmark = pytest.mark.stack
+
+
+def publish(broker: Broker, topic: str, *records: tuple[bytes, bytes]) -> None:
+    """With confluent-kafka, acknowledged."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap})
+    for key, value in records:
+        producer.produce(topic, key=key, value=value)
+    assert producer.flush(30) == 0
+
+
+def stored(broker: Broker, workspace: str) -> dict[int, list[confluent_kafka.Message]]:
+    """Every interaction of a workspace by partition, read with confluent-kafka."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "test"})
+    found: dict[int, list[confluent_kafka.Message]] = {}
+    for partition in range(DEFAULT_PARTITIONS):
+        place = confluent_kafka.TopicPartition(INTERACTIONS, partition, 0)
+        end = consumer.get_watermark_offsets(place, timeout=10)[1]
+        consumer.assign([place])
+        found[partition], seen = [], 0
+        while seen < end:
+            for message in consumer.consume(min(1_000, end - seen), timeout=5):
+                seen = message.offset() + 1
+                if json.loads(message.value()).get("data", {}).get("workspace") == workspace:
+                    found[partition].append(message)
+    consumer.close()
+    return found
+
+
+def metered(broker: Broker, workspace: str) -> Counter[str]:
+    """What METER makes of the workspace's records, by outcome."""
+    outcomes: Counter[str] = Counter()
+    for partition, messages in stored(broker, workspace).items():
+        machine = MeterPartition(partition, MeterPolicy())
+        machine.restored(None)
+        machine.step([RawRecord(m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers() or ()) for m in messages])
+        outcomes.update(machine.outcome_counts())
+    return outcomes
+
+
+def identities(broker: Broker, workspace: str) -> Counter[str]:
+    return Counter(json.loads(m.value())["id"] for ms in stored(broker, workspace).values() for m in ms)
+
+
+async def test_u3_events_go_in_order_to_the_partition_of_their_key_and_the_receipt_tells_where(broker: Broker) -> None:
+    async with Gateway(broker.bootstrap) as gateway:
+        receipts = [
+            await gateway.publish(new_event("/g", "order", "a", "c", f"u{n % 7}", "inbound", id=str(n)))
+            for n in range(500)
+        ]
+        delivered = [await receipt for receipt in receipts]
+    by_place = {(p, m.offset()): json.loads(m.value()) for p, ms in stored(broker, "order").items() for m in ms}
+    for number, place in enumerate(delivered):
+        assert by_place[place.partition, place.offset]["id"] == str(number)
+        key = interaction_key("order", "a", "c", f"u{number % 7}")
+        assert place.partition == partition_of(key, DEFAULT_PARTITIONS)
+    for messages in stored(broker, "order").values():
+        by_user: dict[str, list[int]] = {}
+        for message in messages:
+            event = json.loads(message.value())
+            by_user.setdefault(event["data"]["user"], []).append(int(event["id"]))
+        assert all(numbers == sorted(numbers) for numbers in by_user.values())
+
+
+async def test_e1_allowed_follows_the_topic_and_says_how_stale_it_is(broker: Broker) -> None:
+    def told(*held: Any) -> None:
+        publish(broker, ENTITLEMENTS, *((entitlement_key(h.workspace, h.app), msgspec.json.encode(h)) for h in held))
+
+    told(entitlement(3), entitlement(5, 2, app="other", allowed=False, why="no_credit"))
+    async with Gateway(broker.bootstrap, workspace="acme") as gateway:
+        decision = gateway.allowed("helper")
+        assert (decision.allowed, decision.sequence) == (True, 3)
+        assert gateway.allowed("other").why == "no_credit"
+        assert gateway.allowed("nobody").why == "unknown_app"
+        assert gateway.allowed("helper", workspace="elsewhere").why == "unknown_app"
+        told(entitlement(7, 9, allowed=False, why="no_credit"))
+        await until(lambda: not gateway.allowed("helper").allowed)
+        assert gateway.allowed("helper").sequence == 7
+        await asyncio.sleep(1.5)
+        assert gateway.staleness_seconds < 1.4, "the broker goes on telling that nothing is new"
+
+
+async def test_no_broker_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(BrokerAway, match="quarterhour up"):
+        async with Gateway("127.0.0.1:1"):
+            pass
+
+
+async def test_l3_a_broker_killed_while_the_sdk_publishes_loses_nothing_and_nothing_counts_twice(
+    broker: Broker,
+) -> None:
+    count = 3_000
+    policy = EntitlementPolicy(stale_after_seconds=1.0, stale_view="closed")
+    publish(broker, ENTITLEMENTS, (b"acme/stale", msgspec.json.encode(entitlement(app="stale"))))
+    async with Gateway(broker.bootstrap, entitlements=policy, publishing=PublisherPolicy(64 * 1024, 60)) as gateway:
+
+        async def publish_all() -> None:
+            for n in range(count):
+                await gateway.publish(new_event("/g", "killed", "a", "c", f"u{n % 50}", "inbound", id=str(n)))
+                if n % 10 == 0:
+                    await asyncio.sleep(0.001)
+
+        publishing = asyncio.create_task(publish_all())
+        await asyncio.sleep(0.15)
+        assert gateway.allowed("stale", workspace="acme").allowed
+        broker.kill()
+        await until(lambda: gateway.allowed("stale", workspace="acme").why == "stale_view")
+        assert not publishing.done(), "the buffer is full: publishing waits"
+        assert gateway.buffered_bytes <= 64 * 1024
+        await broker.start()
+        await publishing
+        await gateway.flush()
+        await until(lambda: gateway.allowed("stale", workspace="acme").allowed)
+    assert set(identities(broker, "killed")) == {str(n) for n in range(count)}
+    outcomes = metered(broker, "killed")
+    assert (outcomes["opened"], outcomes["opened"] + outcomes["joined"]) == (50, count)
+
+
+async def test_what_cannot_be_delivered_in_time_is_told_and_may_be_published_again(broker: Broker) -> None:
+    event = new_event("/g", "again", "a", "c", "u", "inbound", id="once")
+    async with Gateway(broker.bootstrap, publishing=PublisherPolicy(delivery_seconds=0.5)) as gateway:
+        await (await gateway.publish(new_event("/g", "again", "a", "c", "u", "inbound", id="first")))
+        broker.kill()
+        receipt = await gateway.publish(event)
+        with pytest.raises(NotDelivered, match="U7"):
+            await receipt
+        await broker.start()
+        await until(lambda: gateway.buffered_bytes == 0, 30)
+        with pytest.raises(NotDelivered):
+            await gateway.flush()
+        await (await gateway.publish(event))
+    outcomes = metered(broker, "again")
+    assert (outcomes["opened"], outcomes["joined"]) == (1, 1)
+    assert outcomes["repeated"] == identities(broker, "again")["once"] - 1
+
+
+@asynccontextmanager
+async def ingest(broker: Broker, *keys: IssuedKey) -> AsyncIterator[httpx.AsyncClient]:
+    """The ingest's own process; the client has the first key."""
+    publish(broker, GATEWAY_KEYS, *((one.key.key_id.encode(), encode_key(one.key)) for one in keys))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    environment = Settings(kafka_bootstrap_servers=broker.bootstrap).environment()
+    process = await Process.start(ProcessSpec("ingest", command(port), environment), broker.directory / "ingest.log")
+    headers = {"authorization": f"Bearer {keys[0].text}"}
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+            await _ready(client)
+            yield client
+            assert process.running, (broker.directory / "ingest.log").read_text()
+    finally:
+        code = await process.stop()
+    assert code in (0, -15), (broker.directory / "ingest.log").read_text()
+
+
+async def _ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                if (await client.get("/ready")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+def event(workspace: str, identity: str, user: str = "u") -> dict[str, Any]:
+    """As a gateway without the SDK would make it."""
+    data = {"workspace": workspace, "app": "a", "channel": "c", "user": user, "direction": "inbound"}
+    when = datetime.now(UTC).isoformat()
+    return {
+        "specversion": "1.0", "id": identity, "source": "/h", "type": "quarterhour.message.v1", "time": when,
+        "data": data,
+    }  # fmt: skip
+
+
+async def post(client: httpx.AsyncClient, events: Sequence[dict[str, Any]] | dict[str, Any]) -> httpx.Response:
+    kind = STRUCTURED if isinstance(events, dict) else BATCH
+    return await client.post("/v1/events", content=json.dumps(events), headers={"content-type": kind})
+
+
+async def test_http_answers_with_the_place_in_the_topic_and_a_revoked_key_stops_within_seconds(broker: Broker) -> None:
+    issued, other = issue("http", "", "o", 1), issue("elsewhere", "", "o", 1)
+    async with ingest(broker, issued, other) as client:
+        answer = await post(client, [event("http", str(n), f"u{n % 5}") for n in range(100)])
+        assert answer.status_code == 200, answer.text
+        stood = {(p, m.offset()): json.loads(m.value())["id"] for p, ms in stored(broker, "http").items() for m in ms}
+        assert [stood[r["partition"], r["offset"]] for r in answer.json()["results"]] == [str(n) for n in range(100)]
+        assert (await post(client, event("elsewhere", "1"))).status_code == 403
+        publish(broker, GATEWAY_KEYS, (issued.key.key_id.encode(), encode_key(revoke(issued.key, "o", 2))))
+        for _ in range(100):
+            if (last := await post(client, event("http", "after"))).status_code == 401:
+                break
+            await asyncio.sleep(0.05)
+        assert last.status_code == 401
+        client.headers["authorization"] = f"Bearer {other.text}"
+        assert (await post(client, event("elsewhere", "1"))).status_code == 200
+
+
+async def test_l3_a_broker_killed_while_clients_post_with_retries_loses_nothing_and_nothing_counts_twice(
+    broker: Broker,
+) -> None:
+    issued = issue("posted", "", "o", 1)
+    statuses: Counter[int] = Counter()
+    async with ingest(broker, issued) as client:
+
+        async def gateway(name: int) -> None:
+            for n in range(30):
+                events = [event("posted", f"{name}-{n}-{m}", f"u{name}") for m in range(10)]
+                while events:
+                    answer = await post(client, events)
+                    statuses[answer.status_code] += 1
+                    results = answer.json()["results"]
+                    accepted = {result["index"] for result in results if result["status"] == "accepted"}
+                    assert not [result for result in results if result["status"] == "refused"]
+                    events = [one for place, one in enumerate(events) if place not in accepted]
+                    if events:
+                        await asyncio.sleep(0.3)
+
+        gateways = asyncio.gather(*(gateway(name) for name in range(5)))
+        await asyncio.sleep(0.1)
+        broker.kill()
+        await asyncio.sleep(6)
+        assert (await client.get("/ready")).status_code == 503
+        assert (await client.get("/health")).status_code == 200
+        refused = await post(client, event("posted", "x"))
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"]
+        await broker.start()
+        await gateways
+    assert statuses[200] >= 150
+    assert statuses[503] > 0
+    expected = {f"{name}-{n}-{m}" for name in range(5) for n in range(30) for m in range(10)}
+    assert set(identities(broker, "posted")) == expected
+    outcomes = metered(broker, "posted")
+    assert (outcomes["opened"], outcomes["opened"] + outcomes["joined"]) == (5, 1_500)
+
+
+async def test_the_ingest_says_that_it_needs_an_address(tmp_path: Any) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "streams.doors.ingest", "--port", "1", stderr=asyncio.subprocess.PIPE,
+        env={"PATH": "/usr/bin", "KAFKA_BOOTSTRAP_SERVERS": "", "PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert b"KAFKA_BOOTSTRAP_SERVERS" in said
