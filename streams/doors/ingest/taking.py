@@ -21,7 +21,7 @@ from streams.gateway.publisher import Receipt
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 BODY_SECONDS = 30.0
-STALLED_SECONDS = 5.0
+STALLED_SECONDS = 3.0
 """An event unacknowledged for so long means that the broker is away: further requests are not even tried."""
 KEYS_AGE_SECONDS = 30.0
 """Keys may have been revoked since: with an older view nobody is let in."""
