@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from scripts import bench_accounts, bench_reads
+from scripts import bench_accounts, bench_gateway, bench_reads
 from scripts.bench import meter as bench_meter
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure METER, ACCOUNTS and the read side on this machine.\n\nExample: quarterhour bench accounts --json",
+    help="Measure METER, ACCOUNTS, reads and gateways on this machine.\n\nExample: quarterhour bench accounts --json",
 )
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--usage"]}
 
@@ -35,6 +35,15 @@ def reads(context: typer.Context) -> None:
     Example: quarterhour bench reads --rows 1000000 --json
     """
     raise typer.Exit(bench_reads.main(context.args))
+
+
+@app.command(context_settings=_PASSED_ON)
+def gateway(context: typer.Context) -> None:
+    """Publishing by SDK and over HTTP, with floors in the same run, and `allowed`.
+
+    Example: quarterhour bench gateway --events 50000 --json
+    """
+    raise typer.Exit(bench_gateway.main(context.args))
 
 
 @app.command()

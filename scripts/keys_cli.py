@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from schemas.errors import ConfigurationError
 from schemas.gateway_keys import ApiKey, encode_key
@@ -63,11 +63,12 @@ def list_keys(
 
     Example: quarterhour keys list --workspace acme
     """
-    table = Table("key id", "workspace", "label", "created by", "created", "revoked")
+    key_id = Column("key id", no_wrap=True, min_width=16)
+    table = Table(key_id, "workspace", "label", "created by", "created", "revoked")
     for key in asyncio.run(_all_keys()):
         if workspace in (None, key.workspace):
-            when = "" if key.revoked_us is None else f"{text_of(key.revoked_us)} by {key.revoked_by}"
-            table.add_row(key.key_id, key.workspace, key.label, key.created_by, text_of(key.created_us), when)
+            when = "" if key.revoked_us is None else f"{_second(key.revoked_us)} by {key.revoked_by}"
+            table.add_row(key.key_id, key.workspace, key.label, key.created_by, _second(key.created_us), when)
     Console(soft_wrap=True).print(table)
 
 
@@ -88,6 +89,10 @@ def revoke_key(
     if gone != found:
         asyncio.run(_with_publisher(lambda publisher: _publish(publisher, gone)))
     typer.echo(f"key {key_id} of workspace {workspace} is revoked since {text_of(gone.revoked_us or 0)}")
+
+
+def _second(instant_us: int) -> str:
+    return f"{text_of(instant_us)[:19]}Z"
 
 
 def _settings() -> Settings:
