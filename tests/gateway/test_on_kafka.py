@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -36,6 +37,7 @@ from tests.gateway.fakes import until
 from tests.gateway.test_entitled import entitlement
 
 pytestmark = pytest.mark.stack
+README = (Path(__file__).resolve().parents[2] / "streams" / "gateway" / "README.md").read_text(encoding="utf-8")
 
 
 def publish(broker: Broker, topic: str, *records: tuple[bytes, bytes]) -> None:
@@ -289,3 +291,14 @@ async def test_the_ingest_says_that_it_needs_an_address(tmp_path: Any) -> None:
     _, said = await process.communicate()
     assert process.returncode == 1
     assert b"KAFKA_BOOTSTRAP_SERVERS" in said
+
+
+async def test_the_readmes_program_runs_as_it_stands(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    program = README.split("```python\n")[1].split("```")[0].replace("127.0.0.1:9092", broker.bootstrap)
+    body = "\n".join(f"    {line}" for line in program.splitlines())
+    scope: dict[str, Any] = {}
+    exec(f"async def program():\n{body}\n", scope)
+    await scope["program"]()
+    decided, delivered = capsys.readouterr().out.splitlines()
+    assert decided.split()[0] in ("True", "False")
+    assert delivered.startswith("Delivered(topic='interactions'")
