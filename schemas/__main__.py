@@ -1,4 +1,4 @@
-"""`python -m schemas DIRECTORY`: write the JSON Schemas of everything that is published, one file each."""
+"""`python -m schemas DIRECTORY`: write the JSON Schemas of all that is published, one a file, and `asyncapi.json`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from schemas.asyncapi import document
 from schemas.export import json_schemas
 
 
@@ -18,6 +19,7 @@ def main(arguments: list[str]) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     for name, schema in json_schemas().items():
         (directory / f"{name}.schema.json").write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
+    (directory / "asyncapi.json").write_text(json.dumps(document(), indent=2) + "\n", encoding="utf-8")
     return 0
 
 

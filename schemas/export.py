@@ -10,6 +10,7 @@ from schemas.alerts import Alert
 from schemas.aside import SetAside
 from schemas.commands import InboxRecord
 from schemas.entitlements import Entitlement
+from schemas.gateway_keys import ApiKey
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
 from schemas.payments import PaymentRequest
@@ -19,7 +20,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """By name: `interaction`, `account-inbox`, `ledger`, `alert`, `entitlement`, `payment-request`, `reply`, ..."""
+    """By the name of its file: `interaction`, `ledger`, ..."""
     return {
         "interaction": {"$schema": _DIALECT, **InteractionEvent.model_json_schema()},
         "account-inbox": {"$schema": _DIALECT, **msgspec.json.schema(InboxRecord)},
@@ -29,4 +30,5 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "payment-request": {"$schema": _DIALECT, **msgspec.json.schema(PaymentRequest)},
         "reply": {"$schema": _DIALECT, **msgspec.json.schema(Reply)},
         "set-aside": {"$schema": _DIALECT, **msgspec.json.schema(SetAside)},
+        "api-key": {"$schema": _DIALECT, **msgspec.json.schema(ApiKey)},
     }

@@ -72,6 +72,14 @@ class Settings(BaseSettings):
         repr=False,
         description="secret that signs sign-in tokens, 32 bytes or more; the local stack makes one for each world",
     )
+    ingest_port: int | None = Field(
+        None, ge=1, le=65535, description="port of the local HTTP ingest; default: a free one"
+    )
+    ingest_in_flight_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="bytes of requests that the HTTP ingest holds before it answers 429",
+    )
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"

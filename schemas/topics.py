@@ -60,6 +60,7 @@ def topic_table(
         Topic(ENTITLEMENTS, "workspace/app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),
         Topic(PAYMENT_REQUESTS, "workspace", "payments asked for (C10)", a, _KEPT),
         Topic(REPLIES, "workspace", "the answer to each command, for a day", a, _SHORT),
+        Topic(GATEWAY_KEYS, "key id", "API keys of gateways, secrets hashed", 1, {"cleanup.policy": "compact"}),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),
     )
@@ -74,5 +75,6 @@ ALERTS = "alerts"
 ENTITLEMENTS = "entitlements"
 PAYMENT_REQUESTS = "payments.requests"
 REPLIES = "account.replies"
+GATEWAY_KEYS = "gateway.keys"
 METER_CHANGELOG = "meter.changelog"
 ACCOUNTS_CHANGELOG = "accounts.changelog"

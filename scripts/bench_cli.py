@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import bench_accounts, bench_reads
+from scripts import bench_accounts, bench_gateway, bench_reads
 from scripts.bench import meter as bench_meter
 
 app = typer.Typer(
@@ -35,6 +35,15 @@ def reads(context: typer.Context) -> None:
     Example: quarterhour bench reads --rows 1000000 --json
     """
     raise typer.Exit(bench_reads.main(context.args))
+
+
+@app.command(context_settings=_PASSED_ON)
+def gateway(context: typer.Context) -> None:
+    """Publishing by SDK and over HTTP, with floors in the same run, and `allowed`.
+
+    Example: quarterhour bench gateway --events 50000 --json
+    """
+    raise typer.Exit(bench_gateway.main(context.args))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import topic_table
-from scripts.doors import DOORS
+from scripts.doors import DOORS, INGEST
 from scripts.drain import Lag, drain
 from scripts.local import CLICKHOUSE, KAFKA, LocalStack, local_stack
 from scripts.references import Comparison, compare_with_files, compare_with_sample
@@ -262,7 +262,22 @@ def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
     announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
     for door in DOORS:
         announce(f"{door.words} at {stack.doors[door.name]}")
+    announce("A key, and an event over HTTP:")
+    announce(f"  {curl_line(stack.doors[INGEST])}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
+
+
+def curl_line(ingest: str) -> str:
+    """A command that publishes one event of now over HTTP with a new key."""
+    event = (
+        '{"specversion":"1.0","id":"\'$(date +%s%N)\'","source":"/curl","type":"quarterhour.message.v1",'
+        '"time":"\'$(date -u +%FT%TZ)\'","data":{"workspace":"acme","app":"helper","channel":"web","user":"u1",'
+        '"direction":"inbound"}}'
+    )
+    return (
+        f'curl -sS {ingest}v1/events -H "Authorization: Bearer $(quarterhour keys create --quiet --workspace acme)" '
+        f"-H 'Content-Type: application/cloudevents+json' -d '{event}'"
+    )
 
 
 def _announcer(console: Console) -> Callable[[str], None]:

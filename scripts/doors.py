@@ -19,8 +19,9 @@ from schemas.settings import Settings
 from scripts.stack.ports import given_or_free
 from scripts.stack.process import ProcessSpec
 from streams.doors.accounts.process import command as accounts_command
+from streams.doors.ingest.process import command as ingest_command
 
-PAGE, ACCOUNTS_API = "page", "accounts-api"
+PAGE, ACCOUNTS_API, INGEST = "page", "accounts-api", "ingest"
 READY_SECONDS = 60
 
 
@@ -38,6 +39,7 @@ class Door:
 DOORS = (
     Door(PAGE, "Plan & Usage page", "page_port", page_command, "/ping"),
     Door(ACCOUNTS_API, "account API", "accounts_port", accounts_command, "/ready"),
+    Door(INGEST, "HTTP ingest", "ingest_port", ingest_command, "/ready"),
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -37,6 +39,8 @@ class Live:
     clickhouse: str
     metrics: str
     page: str
+    ingest: str
+    output: Path
     environment: dict[str, str]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
@@ -105,6 +109,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         record.addresses["clickhouse"],
         record.addresses["meter-metrics"],
         record.addresses["page"],
+        record.addresses["ingest"],
+        output,
         environment,
     )
     process.kill()
@@ -120,6 +126,58 @@ def test_an_event_published_by_any_kafka_client_is_billed_within_seconds(live: L
         {"kind": "conversation", "billable": 1},
         {"kind": "session", "billable": 1},
     ]
+
+
+def _quarterhour(live: Live, *arguments: str) -> str:
+    command = [sys.executable, "-m", "scripts.cli", *arguments]
+    done = subprocess.run(command, env=live.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _post(live: Live, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents+json"}
+    request = urllib.request.Request(f"{live.ingest}v1/events", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_an_event_posted_over_http_is_a_unit_and_only_while_its_key_is_in_force(live: Live) -> None:
+    key = _quarterhour(live, "keys", "create", "--workspace", "posted", "--label", "test", "--quiet").strip()
+    status, answer = _post(live, key, event("posted", "e-1", datetime.now(UTC)))
+    assert (status, answer["accepted"], answer["results"][0]["topic"]) == (200, 1, "interactions")
+    live.eventually("SELECT count() AS n FROM charges WHERE workspace = 'posted'", lambda rows: int(rows[0]["n"]) == 1)
+    units = live.query("SELECT kind, user, billable FROM units WHERE workspace = 'posted' ORDER BY kind")
+    assert [(row["kind"], row["user"], row["billable"]) for row in units] == [
+        ("conversation", "u1", 1),
+        ("session", "u1", 1),
+    ]
+    assert _post(live, key, event("acme", "e-2", datetime.now(UTC)))[0] == 403
+    key_id = key.split("_")[1]
+    assert key not in _quarterhour(live, "keys", "list")
+    assert key_id in _quarterhour(live, "keys", "list", "--workspace", "posted")
+    assert "is revoked" in _quarterhour(live, "keys", "revoke", key_id, "--workspace", "posted")
+    deadline = time.monotonic() + 10
+    while _post(live, key, event("posted", "e-3", datetime.now(UTC)))[0] != 401:
+        assert time.monotonic() < deadline, "a revoked key goes on working"
+        time.sleep(0.1)
+
+
+def test_the_command_that_up_prints_publishes_an_event(live: Live, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (line,) = [line.strip() for line in live.output.read_text().splitlines() if line.strip().startswith("curl ")]
+    line = line.replace("acme", "curled")
+    program = tmp_path / "quarterhour"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m scripts.cli "$@"\n')
+    program.chmod(0o755)
+    environment = {**live.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["accepted"] == 1, done.stdout
 
 
 def test_u3_publishers_with_other_partitioners_or_no_key_still_make_one_conversation(live: Live) -> None:

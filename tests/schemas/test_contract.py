@@ -110,7 +110,8 @@ def test_commands_are_bounded_and_refused_with_a_reason() -> None:
 
 def test_the_schemas_are_written_one_file_each(tmp_path: Path) -> None:
     assert export_main([str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{n}.schema.json" for n in json_schemas())
+    names = [f"{name}.schema.json" for name in json_schemas()]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "asyncapi.json"])
     interaction = json_schemas()["interaction"]
     assert set(interaction["required"]) == {"specversion", "id", "source", "type", "time"}
     assert export_main([]) == 2

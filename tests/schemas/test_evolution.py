@@ -18,6 +18,7 @@ from schemas.alerts import Alert
 from schemas.aside import SetAside
 from schemas.commands import decode_inbox
 from schemas.entitlements import Entitlement
+from schemas.gateway_keys import decode_key
 from schemas.interactions import InteractionEvent, decode
 from schemas.ledger import decode_ledger, encode_ledger, is_intact
 from schemas.payments import PaymentRequest
@@ -25,6 +26,7 @@ from schemas.replies import decode_reply
 from schemas.topics import (
     ALERTS,
     ENTITLEMENTS,
+    GATEWAY_KEYS,
     INBOX,
     INTERACTIONS,
     LATE,
@@ -46,6 +48,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     ENTITLEMENTS: msgspec.json.Decoder(Entitlement).decode,
     PAYMENT_REQUESTS: msgspec.json.Decoder(PaymentRequest).decode,
     REPLIES: decode_reply,
+    GATEWAY_KEYS: decode_key,
 }
 """What reads each topic today; a new topic is added here, with samples in the newest folder."""
 SAMPLES = [

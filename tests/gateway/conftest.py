@@ -1,0 +1,31 @@
+"""What the tests on a real Kafka share: a broker with all topics, one for the session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.settings import Settings
+from scripts.soaking.broker import Broker
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    try:
+        artifacts = kafka_artifacts(lambda _: None)
+    except KafkaUnavailable as reason:
+        pytest.skip(str(reason))
+    folder: Path = tmp_path_factory.mktemp("gateway-kafka")
+    broker = Broker(artifacts, folder)
+
+    async def begin() -> None:
+        await broker.start()
+        await broker.create_topics(Settings())
+
+    asyncio.run(begin())
+    yield broker
+    broker.stop()
