@@ -70,7 +70,7 @@ async def _start(servers: Servers) -> dict[str, dict[str, str]]:
     for name, service in ours().items():
         if name in (*ONCE, "clock"):  # the log brings its own time
             continue
-        ports[name] = {"9100": str(free_port()), "8080": str(free_port())}
+        ports[name] = {composed: str(free_port()) for composed in ("9100", "8080", "8081", "8082")}
         argv = _argv(service["command"], ports[name])
         specs.append(ProcessSpec(name, argv, _environment(service, servers, ports[name])))
     await servers.supervisor.start(specs)
