@@ -6,8 +6,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -18,12 +16,12 @@ from schemas.ledger import LedgerRecord, decode_ledger
 from schemas.replies import outcome_of
 from schemas.settings import Settings
 from schemas.topics import LEDGER
-from scripts.soaking.broker import Broker, spawn
-from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.soaking.broker import spawn
 from streams.durable.reader import PartitionReader
 from streams.requests.desk import Desk
 from streams.requests.requests import Answer, Requests
 from streams.requests.sender import BrokerAway
+from tests.requests.kafka import a_broker
 
 pytestmark = pytest.mark.stack
 WORKSPACES = ("acme", "globex", "initech")
@@ -56,24 +54,6 @@ class Accounts:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-
-@asynccontextmanager
-async def a_broker(directory: Path) -> AsyncIterator[tuple[Broker, Settings]]:
-    try:
-        broker = Broker(kafka_artifacts(), directory)
-    except KafkaUnavailable as reason:
-        pytest.skip(str(reason))
-    await broker.start()
-    try:
-        settings = Settings(
-            kafka_bootstrap_servers=broker.bootstrap, account_partitions=2, interaction_partitions=2,
-            session_timeout_seconds=2,
-        )  # fmt: skip
-        await broker.create_topics(settings)
-        yield broker, settings
-    finally:
-        broker.kill()
 
 
 async def answered(requests: Requests, given: Command, seconds: float = 30) -> Answer:
