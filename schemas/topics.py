@@ -60,6 +60,7 @@ def topic_table(
         Topic(ENTITLEMENTS, "workspace/app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),
         Topic(PAYMENT_REQUESTS, "workspace", "payments asked for (C10)", a, _KEPT),
         Topic(REPLIES, "workspace", "the answer to each command, for a day", a, _SHORT),
+        Topic(CLOCK_LEASE, "none", "nothing: who is assigned it is the clock that ticks", 1, _SHORT),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),
     )
@@ -74,5 +75,6 @@ ALERTS = "alerts"
 ENTITLEMENTS = "entitlements"
 PAYMENT_REQUESTS = "payments.requests"
 REPLIES = "account.replies"
+CLOCK_LEASE = "clock.lease"
 METER_CHANGELOG = "meter.changelog"
 ACCOUNTS_CHANGELOG = "accounts.changelog"
