@@ -27,7 +27,7 @@ from schemas.settings import Settings
 from schemas.topics import INTERACTIONS
 from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
-from streams.workers.lease import Lease
+from streams.workers.lease import new_lease
 
 INTERVAL_SECONDS = 1.0
 
@@ -47,7 +47,7 @@ async def tick_for_ever(settings: Settings) -> None:
     producer = new_producer(bootstrap, f"quarterhour-clock-{name}", throwaway=settings.throwaway)
     await producer.start()
     try:
-        async with Lease(bootstrap, name, settings.session_timeout_seconds) as lease:
+        async with new_lease(bootstrap, name, settings.session_timeout_seconds) as lease:
             while True:
                 now_us = time.time_ns() // 1000
                 if await lease.renew(now_us):

@@ -22,6 +22,20 @@ log = logging.getLogger("quarterhour.lease")
 GROUP = "quarterhour-clock"
 
 
+def new_lease(bootstrap: str, name: str, session_seconds: float) -> Lease:
+    """A candidate; one that is dead for `session_seconds` is followed by another."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id=name,
+        group_id=GROUP,
+        enable_auto_commit=False,  # a commit is the lease, made when we say
+        auto_offset_reset="latest",
+        session_timeout_ms=int(session_seconds * 1000),
+        heartbeat_interval_ms=int(session_seconds * 250),
+    )
+    return Lease(consumer, name)
+
+
 class _Owner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """Notes what the group assigns; nothing is ever read from the partition."""
 
@@ -36,22 +50,14 @@ class _Owner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
 
 class Lease:
-    """One member of the election. Use as an async context manager."""
+    """One member of the election (see `new_lease`). Use as an async context manager."""
 
-    def __init__(self, bootstrap: str, name: str, session_seconds: float) -> None:
+    def __init__(self, consumer: Any, name: str) -> None:
         self._partition = TopicPartition(CLOCK_LEASE, 0)
         self._name = name
         self._elected = False
         self._last: int | None = None
-        self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            client_id=name,
-            group_id=GROUP,
-            enable_auto_commit=False,  # a commit is the lease, made when we say
-            auto_offset_reset="latest",
-            session_timeout_ms=int(session_seconds * 1000),
-            heartbeat_interval_ms=int(session_seconds * 250),
-        )
+        self._consumer = consumer
 
     async def __aenter__(self) -> Lease:
         self._consumer.subscribe([CLOCK_LEASE], listener=_Owner(self))

@@ -17,7 +17,7 @@ from schemas.settings import Settings
 from schemas.topics import INTERACTIONS
 from scripts.soaking.broker import spawn
 from streams.durable.reader import PartitionReader
-from streams.workers.lease import Lease
+from streams.workers.lease import new_lease
 from tests.requests.kafka import a_broker
 
 pytestmark = pytest.mark.stack
@@ -120,14 +120,14 @@ async def test_nobody_publishes_an_instant_that_is_not_after_the_last_one_whoeve
     """Clocks of machines differ: a new owner waits until its own has passed what the one before it published."""
     async with a_broker(tmp_path) as (_, settings):
         bootstrap = settings.kafka_bootstrap_servers
-        async with Lease(bootstrap, "ahead", 2) as ahead:
+        async with new_lease(bootstrap, "ahead", 2) as ahead:
             await eventually(lambda: ahead.renew(1_000_000))
             assert not await ahead.renew(1_000_000)
             assert not await ahead.renew(999_999)
-            async with Lease(bootstrap, "behind", 2) as behind:
+            async with new_lease(bootstrap, "behind", 2) as behind:
                 await ahead.wait(1)
                 given = [await ahead.renew(1_000_001), await behind.renew(1_000_001)]
                 assert given.count(True) <= 1, "exactly one of two may have it"
-        async with Lease(bootstrap, "next", 2) as later:
+        async with new_lease(bootstrap, "next", 2) as later:
             await eventually(lambda: later.renew(2_000_000))
             assert not await later.renew(1_500_000)
