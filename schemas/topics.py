@@ -61,6 +61,7 @@ def topic_table(
         Topic(PAYMENT_REQUESTS, "workspace", "payments asked for (C10)", a, _KEPT),
         Topic(REPLIES, "workspace", "the answer to each command, for a day", a, _SHORT),
         Topic(GATEWAY_KEYS, "key id", "API keys of gateways, secrets hashed", 1, {"cleanup.policy": "compact"}),
+        Topic(CLOCK_LEASE, "none", "nothing: who is assigned it is the clock that ticks", 1, _SHORT),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),
     )
@@ -76,5 +77,6 @@ ENTITLEMENTS = "entitlements"
 PAYMENT_REQUESTS = "payments.requests"
 REPLIES = "account.replies"
 GATEWAY_KEYS = "gateway.keys"
+CLOCK_LEASE = "clock.lease"
 METER_CHANGELOG = "meter.changelog"
 ACCOUNTS_CHANGELOG = "accounts.changelog"

@@ -23,7 +23,7 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from schemas.signin import Person, issue
-from scripts import account_cli, bench_cli, commands, explaining, keys_cli, operating_cli
+from scripts import account_cli, bench_cli, commands, explaining, keys_cli, operating_cli, verify_cli
 from scripts.report import table_of
 from scripts.stack.home import WorldInUse
 from scripts.stack.ports import PortInUse
@@ -211,6 +211,17 @@ def balance(
             console.print(table_of(BalanceAsOf, [found]))
 
     asyncio.run(show())
+
+
+@app.command()
+def verify(
+    json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Check the ledger topic to the byte: hashes, chain, numbers, sums, and its end (L1, L2); exit 1 on any fault.
+
+    Example: quarterhour verify --json
+    """
+    raise typer.Exit(asyncio.run(verify_cli.verify(Settings(), Console(stderr=json), json=json)))
 
 
 @app.command()

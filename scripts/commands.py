@@ -128,7 +128,7 @@ async def rebuild(settings: Settings, console: Console, *, swap: rebuilding.Swap
         settings = settings.model_copy(update={"clickhouse_url": running_address(settings, CLICKHOUSE)})
     if fresh:
         await asyncio.to_thread(rebuilding.drop_beside, settings.clickhouse_url)
-    with _progress(console) as progress:
+    with progress_on(console) as progress:
         tasks = {stage: progress.add_task(stage, total=None) for stage in ("loading", "comparing", "swapping")}
 
         def tell(step: rebuilding.Progress) -> None:
@@ -148,7 +148,7 @@ async def publish(log: EventLog, settings: Settings, console: Console, speed: fl
     """Replay a log into the Kafka of the settings, or of the running stack; returns the number of events published."""
     if not settings.kafka_bootstrap_servers:
         settings = settings.model_copy(update={"kafka_bootstrap_servers": running_address(settings, KAFKA)})
-    with _progress(console) as progress:
+    with progress_on(console) as progress:
         task = progress.add_task("published", total=len(log.messages))
         done = await replay(log, settings, speed, lambda number: progress.update(task, completed=number))
     return done.events
@@ -223,7 +223,7 @@ def _kept_world(settings: Settings, name: str | None) -> World:
 
 
 async def _replay_all(log: EventLog, stack: LocalStack, console: Console, speed: float | None) -> None:
-    with _progress(console) as progress:
+    with progress_on(console) as progress:
         task = progress.add_task("published", total=len(log.messages))
         await replay(log, stack.settings, speed, lambda number: progress.update(task, completed=number))
         waiting = progress.add_task("through the pipeline", total=None)
@@ -284,6 +284,7 @@ def _announcer(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _progress(console: Console) -> Progress:
+def progress_on(console: Console) -> Progress:
+    """How far something is, as a bar."""
     columns = (TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console)

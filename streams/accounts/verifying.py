@@ -1,58 +1,111 @@
 """Verifying a ledger topic (L1, L2): any edited byte, missing record or swapped pair is found and named.
 
 Walks the records of one partition in offset order. A record that is there again, as a producer's retry may leave it, is
-no fault if it is the same to the byte; so the hash of every record is kept by number, 32 bytes each.
+no fault if it is the same to the byte; so the hash of every record is kept by number, 32 bytes each. A record missing
+at the end is missed by nobody but ACCOUNTS' state, whose heads are compared when all is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from schemas.errors import InvalidRecord
 from schemas.ledger import GENESIS_HASH, LedgerRecord, decode_ledger, encode_ledger, is_intact
 
 
-class Verifier:
-    """What has been seen of each workspace: digests by number, and the newest record's hash."""
+class Fault(NamedTuple):
+    """Something wrong: where it lies, whose record it is (as far as it can be read), and what is wrong.
 
-    def __init__(self) -> None:
+    `offset` is None for what lies nowhere; `sequence` 0 for what is no record.
+    """
+
+    partition: int
+    offset: int | None
+    workspace: str
+    sequence: int
+    what: str
+
+    def __str__(self) -> str:
+        place = f"ledger-{self.partition}" + ("" if self.offset is None else f"@{self.offset}")
+        whose = f"record {self.sequence} of {self.workspace} " if self.sequence else ""
+        return f"{place}: {whose}{self.what}"
+
+
+class Head(NamedTuple):
+    """A workspace's newest record as ACCOUNTS knows it."""
+
+    sequence: int
+    hash: str
+
+
+class Verifier:
+    """What has been seen of each workspace of a partition: digests by number, and the newest record's hash."""
+
+    def __init__(self, partition: int, heads: Mapping[str, Head] | None = None) -> None:
+        self.partition = partition
         self.digests: dict[str, list[bytes]] = {}
         self.hashes: dict[str, str] = {}
         self.records = 0
+        self._heads = heads or {}
 
-    def take(self, place: str, value: bytes | None) -> list[str]:
-        """One record; what is wrong with it, in sentences. `place` says where it lies."""
+    def take(self, offset: int, value: bytes | None) -> list[Fault]:
+        """One record; what is wrong with it."""
         self.records += 1
         try:
             record = decode_ledger(value)
         except InvalidRecord as error:
-            return [f"{place}: no ledger record: {error.detail}"]
-        name = f"{place}: record {record.sequence} of {record.workspace}"
+            return [Fault(self.partition, offset, "", 0, f"no ledger record: {error.detail}")]
         if encode_ledger(record) != value:
-            return [f"{name} is not written as it was sealed"]
+            return [self._fault(offset, record, "is not written as it was sealed")]
         if not is_intact(record):
-            return [f"{name} does not have the hash it carries"]
-        return self._place(name, record, hashlib.sha256(value).digest())
+            return [self._fault(offset, record, "does not have the hash it carries")]
+        found = []
+        total = sum(line.amount_micros for line in record.lines)
+        if total:
+            found.append(self._fault(offset, record, f"has lines that sum to {total}"))
+        if record.origin.partition != self.partition:
+            found.append(self._fault(offset, record, f"belongs in partition {record.origin.partition}"))
+        return found + self._place(offset, record, hashlib.sha256(value).digest())
 
-    def _place(self, name: str, record: LedgerRecord, digest: bytes) -> list[str]:
+    def end(self) -> list[Fault]:
+        """What is missing when all records have been taken."""
+        found = []
+        for workspace, head in sorted(self._heads.items()):
+            seen = len(self.digests.get(workspace, []))
+            if seen < head.sequence:
+                what = f"is missing, with all after {seen}: ACCOUNTS has posted it"
+                found.append(Fault(self.partition, None, workspace, head.sequence, what))
+        return found
+
+    def _place(self, offset: int, record: LedgerRecord, digest: bytes) -> list[Fault]:
         seen = self.digests.setdefault(record.workspace, [])
         if record.sequence <= len(seen):
             known = seen[record.sequence - 1]
-            return [] if known in (digest, b"") else [f"{name} is there before with other content"]
+            same = known in (digest, b"")
+            return [] if same else [self._fault(offset, record, "is there before with other content")]
         found = []
         if record.sequence > len(seen) + 1:
-            first = len(seen) + 1
-            found.append(f"{name} follows {first - 1}: {record.sequence - first} missing, or out of place")
-            seen.extend([b""] * (record.sequence - first))
+            last, missing = len(seen), record.sequence - len(seen) - 1
+            found.append(self._fault(offset, record, f"follows {last}: {missing} missing, or out of place"))
+            seen.extend([b""] * missing)
         elif record.previous_hash != self.hashes.get(record.workspace, GENESIS_HASH):
-            found.append(f"{name} does not carry the hash of the one before")
+            found.append(self._fault(offset, record, "does not carry the hash of the one before"))
+        head = self._heads.get(record.workspace)
+        if head is not None and head.sequence == record.sequence and head.hash != record.hash:
+            found.append(self._fault(offset, record, "is not the one that ACCOUNTS posted"))
         seen.append(digest)
         self.hashes[record.workspace] = record.hash
         return found
 
+    def _fault(self, offset: int, record: LedgerRecord, what: str) -> Fault:
+        return Fault(self.partition, offset, record.workspace, record.sequence, what)
 
-def verify(values: Iterable[tuple[str, bytes | None]]) -> list[str]:
-    """Everything wrong with a partition's records, given with their places in offset order."""
-    verifier = Verifier()
-    return [sentence for place, value in values for sentence in verifier.take(place, value)]
+
+def verify(
+    partition: int, values: Iterable[tuple[int, bytes | None]], heads: Mapping[str, Head] | None = None
+) -> list[Fault]:
+    """Everything wrong with a partition's records, given with their offsets in that order."""
+    verifier = Verifier(partition, heads)
+    return [fault for offset, value in values for fault in verifier.take(offset, value)] + verifier.end()

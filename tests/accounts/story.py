@@ -145,8 +145,8 @@ def raw(facts: Iterable[InboxRecord | bytes | None], first: int = 0) -> list[Raw
 class Story:
     """One partition, told fact by fact."""
 
-    def __init__(self, policy: Policy = POLICY) -> None:
-        self.machine = AccountsPartition(3, policy)
+    def __init__(self, policy: Policy = POLICY, partition: int = 3) -> None:
+        self.machine = AccountsPartition(partition, policy)
         self.machine.restored(None)
         self.told = 0
         self.outputs: list[Output] = []

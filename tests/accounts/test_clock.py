@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from schemas.alerts import Alert
 from schemas.instants import MICROS_PER_HOUR
+from schemas.topics import INBOX
 from streams.accounts.money import usd
 from streams.accounts.policy import policy_of
+from streams.durable.machine import RawRecord
+from streams.metering.meter import MeterPartition
+from streams.metering.policy import MeterPolicy
+from streams.workers.clock import tick_outputs
 from tests.accounts.story import (
     CENT,
     DAY,
@@ -22,6 +28,7 @@ from tests.accounts.story import (
     credit,
     funds,
 )
+from tests.accounts.test_laws import written
 
 END = T0 + 90 * DAY
 SMALL = policy_of(catalog(free_credit={"usd": "50.10"}))
@@ -272,3 +279,28 @@ def test_a_unit_within_the_five_minutes_of_complete_is_still_remembered() -> Non
     story.tell(create(), teller.clock(T0 + DAY + 200 * USD))
     kinds = [r.kind for r in story.tell(teller.unit("u", T0 + USD), teller.unit("u", T0 + USD, "retracted"))]
     assert kinds == ["charge", "reversal"]
+
+
+def test_a_tick_that_comes_late_and_goes_back_changes_nothing_downstream() -> None:
+    """Law 3: a clock that was paused and wakes publishes its last tick behind newer ones; METER and ACCOUNTS stand."""
+    meter = MeterPartition(0, MeterPolicy(interaction_partitions=1, account_partitions=1))
+    meter.restored(None)
+    story = Story()
+    story.tell(create())
+    alerts: list[list[Alert]] = []
+    for offset, at_us in enumerate((T0 + 89 * DAY, T0 + 80 * DAY, T0 + 91 * DAY, T0, T0 + 90 * DAY)):
+        (tick,) = tick_outputs(at_us, 1, "paused")
+        outputs = meter.step([RawRecord(offset, (T0 + 400 * DAY) // 1000, None, tick.value)])
+        before, clock = written(story.account()), story.machine.sources.clock
+        seen = len(story.outputs)
+        story.tell(*(output.value for output in outputs if output.topic == INBOX))
+        alerts.append([alert for output in story.outputs[seen:] if (alert := _alert_of(output.value))])
+        if offset in (1, 3, 4):
+            assert (written(story.account()), story.machine.sources.clock) == (before, clock)
+            assert len(story.outputs) == seen
+    assert [len(told) for told in alerts] == [1, 0, 3, 0, 0], "expiring; then lapsed, low and zero"
+
+
+def _alert_of(value: bytes | None) -> Alert | None:
+    fields = msgspec.json.decode(value or b"{}")
+    return msgspec.convert(fields, Alert) if "alert_id" in fields else None

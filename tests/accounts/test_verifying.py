@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from schemas.ledger import Line, decode_ledger, encode_ledger, seal
 from schemas.topics import LEDGER
-from streams.accounts.verifying import verify
+from streams.accounts.verifying import Head, verify
 from tests.accounts.story import Story, Teller, create, funds
 
 
@@ -20,7 +22,7 @@ def values() -> list[bytes]:
 
 def found(values: list[bytes]) -> list[str]:
     """What is wrong with a ledger."""
-    return verify((f"ledger-0@{at}", value) for at, value in enumerate(values))
+    return [str(fault) for fault in verify(3, enumerate(values))]
 
 
 def test_a_whole_ledger_and_one_with_repeats_have_no_fault(values: list[bytes]) -> None:
@@ -48,6 +50,31 @@ def test_every_missing_record_but_the_last_of_a_workspace_and_every_swapped_pair
 
 
 def test_a_fault_is_named_with_its_place(values: list[bytes]) -> None:
-    assert found([b"{}"])[0].startswith("ledger-0@0: no ledger record: ")
+    assert found([b"{}"])[0].startswith("ledger-3@0: no ledger record: ")
     (gap,) = found([values[0], values[5]])
-    assert gap == "ledger-0@1: record 4 of acme follows 1: 2 missing, or out of place"
+    assert gap == "ledger-3@1: record 4 of acme follows 1: 2 missing, or out of place"
+
+
+def test_what_accounts_has_posted_and_the_ledger_lacks_at_its_end_is_found(values: list[bytes]) -> None:
+    """L1: all of a workspace, or its last record."""
+    heads = {name: Head(4, decode_ledger(values[at]).hash) for name, at in (("acme", 7), ("globex", 8))}
+    heads["acme"] = Head(5, heads["acme"].hash)
+    assert verify(3, enumerate(values), heads) == []
+    (last,) = verify(3, enumerate(values[:-1]), heads)
+    assert str(last) == "ledger-3: record 4 of globex is missing, with all after 3: ACCOUNTS has posted it"
+    (other,) = verify(3, enumerate(values), {"initech": Head(2, "x")})
+    assert (other.workspace, other.sequence, other.offset) == ("initech", 2, None)
+
+
+def test_records_sealed_anew_are_found_by_their_sums_by_their_place_and_by_what_accounts_posted(
+    values: list[bytes],
+) -> None:
+    """L1, L2: whoever edits the last record and computes its hash again has not ACCOUNTS' state."""
+    last = decode_ledger(values[-1])
+    heads = {"globex": Head(last.sequence, last.hash)}
+    lines = (Line(last.lines[0].account, 1, 1), *last.lines[1:])
+    edited = encode_ledger(seal(msgspec.structs.replace(last, lines=lines)))
+    found = [fault.what for fault in verify(3, enumerate([*values[:-1], edited]), heads)]
+    assert found[0].startswith("has lines that sum to ")
+    assert found[1:] == ["is not the one that ACCOUNTS posted"]
+    assert {fault.what for fault in verify(2, enumerate(values))} == {"belongs in partition 3"}

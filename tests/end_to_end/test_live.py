@@ -332,6 +332,17 @@ def test_l7_a_ledger_record_a_unit_and_an_event_are_explained(live: Live) -> Non
     assert "has no ledger record, unit or event 'nothing'" in " ".join(explained("nothing").split())
 
 
+def test_an_account_obeys_commands_and_the_ledger_is_verified(live: Live) -> None:
+    """The account API of the stack, its key and its address are found by the command line."""
+    created = _told(live, "account", "create-workspace", "told", "--owner", "olga", "--json")
+    assert (created["outcome"], created["record"]["kind"]) == ("accepted", "workspace_created")
+    done = _operate(live, "account", "create-app", "told", "--app", "helper", "--person", "olga")
+    assert "done: app_changed, ledger record 2 of told" in done
+    live.eventually("SELECT * FROM balances WHERE workspace = 'told'", lambda rows: len(rows) == 1)
+    assert "told: using free credits" in _operate(live, "account", "show", "told")
+    assert _told(live, "verify", "--json")["clean"]
+
+
 def test_the_page_shows_the_workspaces(live: Live) -> None:
     with urllib.request.urlopen(live.page, timeout=10) as answer:
         assert "acme" in answer.read().decode()
@@ -399,6 +410,11 @@ def _operate(live: Live, *arguments: str, fails: bool = False) -> str:
     done = CliRunner().invoke(app, arguments, env=live.environment)
     assert (done.exit_code != 0) is fails, done.output
     return str(done.exception) if fails else done.output
+
+
+def _told(live: Live, *arguments: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(_operate(live, *arguments).splitlines()[-1])
+    return told
 
 
 def test_ctrl_c_stops_everything_and_the_next_start_goes_on(live: Live) -> None:

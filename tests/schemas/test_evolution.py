@@ -25,6 +25,7 @@ from schemas.payments import PaymentRequest
 from schemas.replies import decode_reply
 from schemas.topics import (
     ALERTS,
+    CLOCK_LEASE,
     ENTITLEMENTS,
     GATEWAY_KEYS,
     INBOX,
@@ -60,7 +61,7 @@ OURS = [sample for sample in SAMPLES if sample.values[0] != INTERACTIONS]
 
 
 def test_every_topic_of_records_has_samples_and_a_reader() -> None:
-    kept = {topic.name for topic in topic_table() if not topic.name.endswith(".changelog")}
+    kept = {topic.name for topic in topic_table() if not topic.name.endswith(".changelog")} - {CLOCK_LEASE}
     assert kept == set(READERS) == {str(sample.values[0]) for sample in SAMPLES}
 
 

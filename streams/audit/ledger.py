@@ -1,0 +1,101 @@
+"""Reading a ledger topic to verify it: every record, and ACCOUNTS' state for what should lie at its end.
+
+The state is read first: what it has posted was in the ledger by then (law 1), and the ledger may go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from schemas.settings import Settings
+from schemas.topics import ACCOUNTS_CHANGELOG, LEDGER
+from streams.accounts.snapshot import ACCOUNT, decode_account
+from streams.accounts.verifying import Fault, Head, Verifier
+from streams.durable.changelog import recover
+from streams.durable.machine import Output, RawRecord
+from streams.durable.reader import PartitionReader
+
+MOST_FAULTS = 10_000
+Tell = Callable[[int, int], None]
+"""Told how many records of how many are read."""
+
+
+class Audit(NamedTuple):
+    """What was found. `without_state` names partitions whose end nothing vouches for; `more` counts faults left out."""
+
+    records: int
+    workspaces: int
+    faults: tuple[Fault, ...]
+    more: int
+    without_state: tuple[int, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+
+class Heads:
+    """Takes from ACCOUNTS' state what its newest records are: a machine that is only ever restored."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, Head] = {}
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """See `PartitionMachine.restore`."""
+        if key.startswith(ACCOUNT):
+            state = decode_account(value)
+            if state.sequence:
+                self.heads[state.workspace] = Head(state.sequence, state.last_hash)
+
+    def restored(self, checkpoint: bytes | None) -> None:
+        """See `PartitionMachine.restored`."""
+
+    def step(self, records: Sequence[RawRecord]) -> list[Output]:
+        """Never called."""
+        raise NotImplementedError
+
+    def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+        """None."""
+        return ()
+
+    def outcome_counts(self) -> Mapping[str, int]:
+        """None."""
+        return {}
+
+    def checkpoint(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+async def audit_ledger(settings: Settings, tell: Tell) -> Audit:
+    """Verify the whole ledger topic."""
+    bootstrap = settings.kafka_bootstrap_servers
+    faults: list[Fault] = []
+    records = workspaces = more = 0
+    without_state: list[int] = []
+    ends = {p: await _span(bootstrap, p) for p in range(settings.account_partitions)}
+    total = sum(end - first for first, end in ends.values())
+    for partition in ends:
+        machine = Heads()
+        recovered = await recover(bootstrap, ACCOUNTS_CHANGELOG, partition, machine)
+        verifier = Verifier(partition, machine.heads)
+        async with PartitionReader(bootstrap, LEDGER, partition) as reader:
+            async for run in reader.read(await reader.beginning(), await reader.end()):
+                found = [fault for raw in run for fault in verifier.take(raw.offset, raw.value)]
+                room = MOST_FAULTS - len(faults)
+                faults += found[:room]
+                more += max(len(found) - room, 0)
+                tell(records + verifier.records, max(total, records + verifier.records))
+        faults += verifier.end()
+        if recovered.position is None and verifier.records:
+            without_state.append(partition)
+        records += verifier.records
+        workspaces += len(verifier.digests)
+    return Audit(records, workspaces, tuple(faults), more, tuple(without_state))
+
+
+async def _span(bootstrap: str, partition: int) -> tuple[int, int]:
+    async with PartitionReader(bootstrap, LEDGER, partition) as reader:
+        return await reader.beginning(), await reader.end()

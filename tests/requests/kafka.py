@@ -1,0 +1,32 @@
+"""A real Kafka for one test, with empty topics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from schemas.settings import Settings
+from scripts.soaking.broker import Broker
+from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+
+
+@asynccontextmanager
+async def a_broker(directory: Path, partitions: int = 2) -> AsyncIterator[tuple[Broker, Settings]]:
+    """A broker with all topics, empty; those keyed by workspace have so many partitions."""
+    try:
+        broker = Broker(kafka_artifacts(), directory)
+    except KafkaUnavailable as reason:
+        pytest.skip(str(reason))
+    await broker.start()
+    try:
+        settings = Settings(
+            kafka_bootstrap_servers=broker.bootstrap, account_partitions=partitions, interaction_partitions=2,
+            session_timeout_seconds=2,
+        )  # fmt: skip
+        await broker.create_topics(settings)
+        yield broker, settings
+    finally:
+        broker.kill()
