@@ -243,7 +243,7 @@ async def _replay_all(log: EventLog, stack: LocalStack, console: Console, speed:
 def reconciled(client: Client, settings: Settings, catalog: Catalog, console: Console) -> reconcile.Reconciliation:
     """The reconciliation with a progress bar; what it found is remembered."""
     started = time.monotonic()
-    with _progress(console) as progress:
+    with progress_on(console) as progress:
         bar = progress.add_task("ranges of workspaces", total=None)
         found = reconcile.reconcile(
             client, spans_of(settings), catalog, tell=lambda done, of: progress.update(bar, completed=done, total=of)
