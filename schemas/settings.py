@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     )
     ingest_in_flight_bytes: int = Field(
         64 * 1024 * 1024,
-        ge=1024 * 1024,
+        ge=8 * 1024 * 1024,  # two of the largest requests
         description="bytes of requests that the HTTP ingest holds before it answers 429",
     )
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")

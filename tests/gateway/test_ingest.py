@@ -205,6 +205,30 @@ async def test_a_request_that_is_too_large_is_413_whether_it_says_so_or_not(anno
         assert (await door.post(event())).status_code == 200, "its bytes are given back"
 
 
+async def test_a_body_that_comes_too_slowly_is_408_and_one_of_many_pieces_is_taken(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = json.dumps(event()).encode()
+
+    async def body(pause: float) -> AsyncIterator[bytes]:
+        for byte in whole:
+            yield bytes([byte])
+            await asyncio.sleep(pause)
+
+    headers = {"content-type": STRUCTURED, "authorization": f"Bearer {door.issued.text}"}
+    monkeypatch.setattr("streams.doors.ingest.taking.BODY_SECONDS", 0.1)
+    answer = await door.client.post("/v1/events", content=body(0.02), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (408, "slow_body")
+    monkeypatch.setattr("streams.doors.ingest.taking.BODY_SECONDS", 30)
+    assert (await door.client.post("/v1/events", content=body(0), headers=headers)).status_code == 200
+    assert door.backend.values() == [whole]
+
+
+@pytest.mark.parametrize("announced", ["9" * 5_000, str(MAX_REQUEST_BYTES + 1)])
+async def test_an_announced_length_is_believed(door: Door, announced: str) -> None:
+    assert (await door.post(event(), **{"content-length": announced})).status_code == 413
+
+
 async def test_without_a_broker_it_is_503_with_retry_after_and_not_ready_but_healthy(door: Door) -> None:
     backend = door.backend
     for broken in ({"connected": False}, {"stalled": 6.0}, {"keys_age": 60.0}):

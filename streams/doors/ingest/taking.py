@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -60,37 +59,13 @@ class Taking:
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             fault = Fault("unsupported_content_encoding", "send it uncompressed", "content-encoding")
             raise RequestRefused(415, fault)
-        with self._held() as held:
-            body = await self._body(request, held)
+        held = _Held(self.in_flight)
+        try:
+            body = await _body(request, held)
             values = values_of(request.headers.get("content-type", ""), request.headers.items(), body)
             return answer_of(await self._publish(values, workspace))
-
-    @contextmanager
-    def _held(self) -> Iterator[list[int]]:
-        held: list[int] = []
-        try:
-            yield held
         finally:
-            self.in_flight.give_back(sum(held))
-
-    async def _body(self, request: Request, held: list[int]) -> bytes:
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > MAX_REQUEST_BYTES:
-            raise _too_large(announced)
-        chunks: list[bytes] = []
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                async for chunk in _stream(request):
-                    if sum(held) + len(chunk) > MAX_REQUEST_BYTES:
-                        raise _too_large(f"more than {sum(held)}")
-                    if not self.in_flight.try_take(len(chunk)):
-                        raise busy(self.in_flight.total)
-                    held.append(len(chunk))
-                    chunks.append(chunk)
-        except TimeoutError:
-            fault = Fault("slow_body", "send the body faster", rule=f"within {BODY_SECONDS:g} s")
-            raise RequestRefused(408, fault) from None
-        return b"".join(chunks)
+            held.let_go()
 
     async def _publish(self, values: list[bytes], workspace: str) -> list[Result]:
         """Results in order; every valid event is acknowledged, or told not to be."""
@@ -111,6 +86,42 @@ class Taking:
         if waiting:
             await asyncio.wait(waiting)
         return [one if isinstance(one, Result) else _settled(index, *one) for index, one in enumerate(results)]
+
+
+class _Held:
+    """The bytes of one request, taken from the budget as they come in."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """Raises RequestRefused: 413 past the largest request, 429 when the budget is used up."""
+        if self._size + size > MAX_REQUEST_BYTES:
+            raise _too_large(f"more than {self._size}")
+        if not self._budget.try_take(size):
+            raise busy(self._budget.total)
+        self._size += size
+
+    def let_go(self) -> None:
+        """Give all back."""
+        self._budget.give_back(self._size)
+
+
+async def _body(request: Request, held: _Held) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 15 or int(announced) > MAX_REQUEST_BYTES):
+        raise _too_large(announced[:15])
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in _stream(request):
+                held.take(len(chunk))
+                body += chunk
+    except TimeoutError:
+        fault = Fault("slow_body", "send the body faster", rule=f"within {BODY_SECONDS:g} s")
+        raise RequestRefused(408, fault) from None
+    return bytes(body)
 
 
 def away(what: str) -> RequestRefused:
