@@ -7,6 +7,7 @@ everything. It shares no code with `streams.accounts`.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from schemas import commands as c
@@ -39,6 +40,7 @@ SUPPORT = "the support"
 """Stands where an app's name, or "" for the contract, says what a fee is for."""
 
 
+@cache
 def months_later(since: int, months: int) -> int:
     """Day by day: the same day of a later month, or its last one."""
     start = datetime.fromtimestamp(since // 10**6, UTC)
