@@ -202,7 +202,7 @@ def history(random: Random, length: int, lawful: bool = True) -> list[InboxRecor
     return facts
 
 
-ROLES = (*("operator",) * 9, "workspace_owner", "app_owner", "collaborator", "system", "system")
+ROLES = (*("operator",) * 9, "workspace_owner", "app_owner", "collaborator", "system", "system", "user")
 
 
 def _management(random: Random, now: int) -> CommandBody:
@@ -282,7 +282,7 @@ def _fitting(random: Random, account: AccountState, now: int, number: int) -> Co
     body = random.choice(
         [*_fitting_money(random, account), *_fitting_people(random, account), *_fitting_plans(account)]
     )
-    role = random.choice((*MAY[type(body)], MAY[type(body)][0]))
+    role = random.choice((*MAY[type(body)], MAY[type(body)][0], "user"))
     people = sorted(account.people) or ["olga"]
     owner = getattr(account.apps.get(getattr(body, "app", None) or ""), "owner", "")
     name = {"operator": "root", "system": "pay", "app_owner": owner or people[0]}.get(role, random.choice(people))

@@ -520,9 +520,12 @@ class Naive:
 
     def allowed(self, command: Command) -> bool:
         body, role, name = command.body, command.actor.role, command.actor.name
-        if role not in MAY[type(body)]:
+        if role == "user":
+            if not self.may_as_known(body, name):
+                return False
+        elif role not in MAY[type(body)]:
             return False
-        if role not in ("operator", "system") and self.people:
+        if role not in ("operator", "system", "user") and self.people:
             is_owner = self.people.get(name) == "owner"
             if name not in self.people or (role == "workspace_owner" and not is_owner):
                 return False
@@ -539,6 +542,17 @@ class Naive:
             fits = self.rules["least"] <= body.amount_micros <= self.rules["most"]
             return self.exists and fits and body.payment_id not in self.payments
         return self.exists
+
+    def may_as_known(self, body: Any, name: str) -> bool:
+        """W2: a person who claims no role has those that are known; funds are no matter of a person's word."""
+        if not self.exists:
+            return isinstance(body, CreateWorkspace) and body.owner == name
+        named = self.apps.get(getattr(body, "app", None) or "")
+        held = {"collaborator", "workspace_owner" if self.people.get(name) == "owner" else ""}
+        held |= {"app_owner"} if named and named["owner"] == name else set()
+        if self.people.get(name, "invited") == "invited":
+            return isinstance(body, c.AcceptInvitation) and name in self.people
+        return bool(held & set(MAY[type(body)])) and not isinstance(body, AddFunds)
 
     def can(self, command: Command, at: int) -> bool:
         body = command.body
@@ -605,7 +619,8 @@ class Naive:
             case c.AcceptInvitation():
                 return self.people.get(name) == "invited"
             case c.SetEmail(user, email):
-                if user not in self.people or (role in ("app_owner", "collaborator") and name != user):
+                rules = role in ("operator", "workspace_owner") or (role == "user" and self.people.get(name) == "owner")
+                if user not in self.people or (not rules and name != user):
                     return False
                 return email != self.emails.get(user, "") and "@" in (email or "@")
             case c.AssignRole(user, wanted, email):
