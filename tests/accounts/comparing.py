@@ -88,6 +88,8 @@ def _money(account: AccountState, naive: Naive) -> Seen:
     usage = sum(account.totals.get(f"usage:{kind}", 0) for kind in ("conversation", "session"))
     yield "usage", usage, naive.used()
     yield "payments", _payments(account), naive.payments_asked()
+    held = {s.subject: (s.from_us, min(s.until_us, NEVER), s.unpaid) for s in account.subscriptions.values()}
+    yield "subscriptions", held, naive.subscriptions()
     for unit_id, charge in account.open.items():
         ours = (charge.plan, charge.price_micros, charge.covered, charge.pool)
         yield unit_id, ours, tuple(naive.charges[unit_id][k] for k in ("plan", "price", "covered", "pool"))

@@ -660,6 +660,14 @@ class Naive:
             for name, fee in self.fees.items()
         }
 
+    def subscriptions(self) -> dict[str, tuple[int, int, str]]:
+        """P8: since when, until when, and the fee that is open."""
+        names = {"": "contract", SUPPORT: "support"}
+        return {
+            names.get(subject, f"app/{subject}"): (sub["since"], sub["until"], sub["unpaid"] or "")
+            for subject, sub in self.subs.items()
+        }
+
     def buttons(self) -> dict[str, str]:
         """P10."""
         shown = {"automation_ai": "try_now", "search_ai": "contact_us", "contact_center_ai": "try_now"}
