@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,30 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 SHOWN = 20
 """Differences that are kept in words; all are counted."""
+EVERY = 1_000
+"""After so many histories the result so far is written."""
 
 
-def run(count: int, seed: int) -> dict[str, Any]:
-    """Compare the histories of so many seeds from one on; what was found."""
+def run(count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Compare the histories of so many seeds from one on; what was found so far, now and then and at the end."""
     from tests.accounts.comparing import differences
 
     found: list[str] = []
     began = time.monotonic()
     with Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task("histories", total=count)
-        for at in range(seed, seed + count):
-            difference = differences(at)
+        for done in range(1, count + 1):
+            difference = differences(seed + done - 1)
             if difference:
                 found.append(difference)
                 progress.console.print(difference, markup=False)
             progress.advance(task)
-    return {
-        "histories": count, "first_seed": seed, "differences": len(found), "seconds": round(time.monotonic() - began),
-        "found": found[:SHOWN],
-    }  # fmt: skip
+            if done % EVERY == 0 or done == count:
+                seconds = round(time.monotonic() - began)
+                yield {
+                    "histories": done, "asked_for": count, "first_seed": seed, "differences": len(found),
+                    "seconds": seconds, "found": found[:SHOWN],
+                }  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -47,16 +52,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="how many histories (default 100,000)")
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first; the next one has the next seed")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    parser.add_argument("--json", type=Path, help="also write the result to this file, as far as it is, now and then")
     given = parser.parse_args(arguments)
     if given.count < 1:
         parser.error(f"--count: {given.count} is no number of histories; it must be at least 1")
-    result = run(given.count, given.seed)
-    text = json.dumps(result, indent=2)
+    text = ""
+    differences = 0
+    for result in run(given.count, given.seed):
+        text, differences = json.dumps(result, indent=2), result["differences"]
+        if given.json is not None:
+            given.json.write_text(text + "\n", encoding="utf-8")
     print(text)
-    if given.json is not None:
-        given.json.write_text(text + "\n", encoding="utf-8")
-    return 1 if result["differences"] else 0
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

@@ -69,8 +69,11 @@ def _after(
         answered = any(isinstance(change, PaymentFailed | PaymentSettled) for change in record.changes)
         if record.kind != "command_refused" and not answered:
             naive.top_up(max(now, account.as_of_us), record.sequence)
-    if isinstance(fact, Watermark) or any(record.kind != "command_refused" for record in records):
-        naive.announce(max(now, account.as_of_us))
+    yield "refused", any(record.kind == "command_refused" for record in records), naive.refuses
+    if not isinstance(fact, Watermark) and not any(record.kind != "command_refused" for record in records):
+        yield "alerts of nothing", _published(told), naive.alerts
+        return
+    naive.announce(max(now, account.as_of_us))
     yield from _money(account, naive)
     yield from _people(account, naive)
     yield from _standing(account, naive, max(now, account.as_of_us))
@@ -143,7 +146,7 @@ def _told(account: AccountState, naive: Naive, now: int) -> Seen:
 
 def _alerts(outputs: list[Output], naive: Naive) -> Seen:
     """A1-A3: each alert of this fact, and whom it is for."""
-    alerts = [_alert(output.value or b"") for output in outputs if output.topic == ALERTS]
+    alerts = _published(outputs)
     named = [(a.kind, (a.grant_id or "").removeprefix("acme/"), a.available_micros) for a in alerts if _is_plain(a)]
     yield "alerts", named, naive.alerts
     naive.alerts = []
@@ -152,6 +155,10 @@ def _alerts(outputs: list[Output], naive: Naive) -> Seen:
     for alert in alerts:
         ours = [(one.role, one.user, one.email) for one in alert.recipients]
         yield f"recipients of {alert.alert_id}", ours, naive.recipients(alert.app)
+
+
+def _published(outputs: list[Output]) -> list[Alert]:
+    return [_alert(output.value or b"") for output in outputs if output.topic == ALERTS]
 
 
 def _is_plain(alert: Alert) -> bool:

@@ -70,7 +70,7 @@ class Naive:
         self.reports: dict[int, tuple[int, int]] = {}
         self.now = self.complete = -NEVER
         self.lapsed = 0
-        self.refused = 0
+        self.refused, self.refuses = 0, False
         self.set_aside = 0
         self.apps: dict[str, dict[str, Any]] = {}
         self.contracts: list[list[Any]] = []
@@ -109,6 +109,7 @@ class Naive:
     # What happens.
 
     def take(self, fact: Unit | Command | Watermark) -> None:
+        self.refuses = False
         if isinstance(fact, Command):
             self.command(fact)
         else:
@@ -323,6 +324,7 @@ class Naive:
         seen.append(command)
         if len(seen) > 1 or not self.allowed(command):
             self.refused += 1
+            self.refuses = True
             return
         body = command.body
         if isinstance(body, CreateWorkspace):
