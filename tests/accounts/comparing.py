@@ -22,7 +22,7 @@ from streams.accounts.standing import assess, balance_status, burning, buttons
 from streams.accounts.state import AccountState
 from streams.accounts.support import support_at
 from streams.durable.machine import Output
-from tests.accounts.histories import APPS, POLICY, RULES, history
+from tests.accounts.histories import APPS, POLICY, RULES, unfolding
 from tests.accounts.naive import NEVER, Naive
 from tests.accounts.story import Story
 
@@ -38,7 +38,7 @@ def differences(seed: int) -> str:
     """The first difference in the history of that seed, in words; "" when the two agree throughout."""
     random, lawful = Random(seed), seed % 5 > 0
     story, naive = Story(POLICY), Naive(RULES)
-    for at, fact in enumerate(history(random, random.choice(LENGTHS), lawful)):
+    for at, fact in enumerate(unfolding(random, random.choice(LENGTHS), lawful, story)):
         first = len(story.outputs)
         records = story.tell(fact)
         naive.take(fact)

@@ -5,6 +5,7 @@ Half of the commands are chosen blindly, so most are refused; the others fit the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -179,27 +180,38 @@ class _Meter:
 
 def history(random: Random, length: int, lawful: bool = True) -> list[InboxRecord]:
     """Some `length` facts; now and then an earlier one comes again."""
-    teller = Teller()
-    meter = _Meter(random, teller, lawful)
-    facts: list[InboxRecord] = _planned(random) if random.random() < 0.6 else []
-    story, told = Story(POLICY), 0
-    while len(facts) < length:
-        story.tell(*facts[told:])
-        told, account = len(facts), story.machine.accounts.get("acme")
-        roll = random.random()
-        if roll < 0.36:
-            facts.append(meter.opened())
-        elif roll < 0.53:
-            facts.append(meter.changed())
-        elif roll < 0.66:
-            facts.extend(meter.watermarks())
-        elif roll < 0.82 and account is not None:
-            facts.append(_fitting(random, account, meter.now[0], len(facts)))
-        elif roll < 0.95:
-            facts.append(_command(random, meter.now[0]))
-        elif facts:
-            facts.append(random.choice(facts))
+    story, facts = Story(POLICY), []
+    for fact in unfolding(random, length, lawful, story):
+        story.tell(fact)
+        facts.append(fact)
     return facts
+
+
+def unfolding(random: Random, length: int, lawful: bool, story: Story) -> Iterator[InboxRecord]:
+    """The same, fact by fact: the story is to be told each before the next is asked for, since commands fit it."""
+    meter = _Meter(random, Teller(), lawful)
+    facts: list[InboxRecord] = []
+    ahead: list[InboxRecord] = _planned(random) if random.random() < 0.6 else []
+    while ahead or len(facts) < length:
+        ahead = ahead or _next(random, meter, story.machine.accounts.get("acme"), facts)
+        if ahead:
+            facts.append(ahead.pop(0))
+            yield facts[-1]
+
+
+def _next(random: Random, meter: _Meter, account: AccountState | None, facts: list[InboxRecord]) -> list[InboxRecord]:
+    roll = random.random()
+    if roll < 0.36:
+        return [meter.opened()]
+    if roll < 0.53:
+        return [meter.changed()]
+    if roll < 0.66:
+        return meter.watermarks()
+    if roll < 0.82 and account is not None:
+        return [_fitting(random, account, meter.now[0], len(facts))]
+    if roll < 0.95:
+        return [_command(random, meter.now[0])]
+    return [random.choice(facts)] if facts else []
 
 
 ROLES = (*("operator",) * 9, "workspace_owner", "app_owner", "collaborator", "system", "system", "user")
