@@ -46,7 +46,7 @@ def _is_usual(state: AccountState, charge: Charge) -> bool:
     if told is None or activity is None or app not in state.plain_apps or app in state.purse.paid:
         return False
     is_newest = charge.start_us // MICROS_PER_DAY <= activity.newest_day
-    return is_newest and not told.inactive and told.paid == activity.paid
+    return is_newest and not told.inactive and told.paid == activity.paid and told.balance == balance_status(state)
 
 
 class Announcer:
@@ -62,16 +62,19 @@ class Announcer:
     def record(self, record: LedgerRecord) -> list[Entitlement | Alert]:
         """After a record: the apps it touches, or all where it touches what they share."""
         state = self.state
-        low, high = state.band
+        (low, high), status = state.band, balance_status(state)
         all_apps = (
             not low <= shared_micros(state) < high
             or state.told_raised != state.raised
             or any(grant.app is None for grant in record.grants)
             or bool(state.contracts)
             or record.kind == "credit_moved"
+            or any(told.balance != status for told in state.entitled.values())
             or any(isinstance(change, _OF_ALL_APPS) for change in record.changes)
         )
         touched = {charge.app for charge in record.charges} | {grant.app for grant in record.grants if grant.app}
+        if record.changes:
+            self._renewals()
         touched |= {app for change in record.changes if (app := getattr(change, "app", None))}
         self._tell(state.apps if all_apps else touched & state.apps.keys())
         return self.told

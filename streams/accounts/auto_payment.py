@@ -4,7 +4,7 @@ often a day than set, and after a failure only when the pause is over and the re
 
 from __future__ import annotations
 
-from schemas.changes import AutoPaymentSet, Change, PaymentFailed, PaymentRequested, PaymentSettled
+from schemas.changes import AutoPaymentSet, AutoPaymentStopped, Change, PaymentFailed, PaymentRequested, PaymentSettled
 from schemas.instants import MICROS_PER_DAY, MICROS_PER_MINUTE, day_of
 from streams.accounts.apps import AutoPayment
 from streams.accounts.policy import Policy
@@ -18,7 +18,7 @@ def top_up_due(
     credit; None when there is none."""
     auto = state.auto
     for change in changes:
-        if isinstance(change, PaymentFailed | PaymentSettled):
+        if isinstance(change, PaymentFailed | PaymentSettled | AutoPaymentStopped):
             return None
         if isinstance(change, AutoPaymentSet):
             auto = renewed(auto, change)

@@ -14,6 +14,7 @@ from schemas.changes import Change, PaymentRequested
 from schemas.instants import MICROS_PER_DAY, MICROS_PER_SECOND
 from schemas.ledger import EntryKind, LedgerRecord
 from streams.accounts.alerting import Alerts, conditions, thresholds_of
+from streams.accounts.apps import SUPPORT
 from streams.accounts.auto_payment import next_try_us, top_up_due
 from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
@@ -145,6 +146,9 @@ def next_refresh_us(workspace: str, now_us: int) -> int:
 
 def _boundaries(state: AccountState, now_us: int, policy: Policy) -> Iterator[int]:
     """When plans and terms begin or end after `now`: then what apps may do changes without a record (E1)."""
+    support = state.subscriptions.get(SUPPORT)
+    if support is not None:
+        yield from (edge for edge in (support.from_us, support.until_us) if now_us < edge < FOR_EVER)
     for span in state.contracts:
         yield from (edge for edge in (span.from_us, span.until_us) if now_us < edge < FOR_EVER)
     for name in sorted(state.apps.keys() - state.plain_apps):

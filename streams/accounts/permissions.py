@@ -99,8 +99,10 @@ def refusal_of_actor(state: AccountState, command: Command) -> str:
         return _refusal_of_user(state, command, permit)
     if actor.role not in permit.roles:
         return f"actor.role: {actor.role} may not {permit.doing}; {_listed(permit.roles)} may (W2, W3)."
+    if actor.role in _STRANGERS:
+        return ""
     known = state.people.get(actor.name)
-    if state.people and actor.role not in _STRANGERS and known is None:
+    if state.people and known is None:
         return f"actor.name: {excerpt(actor.name)} is no user of the workspace (W1, W2)."
     if state.people and actor.role == "workspace_owner" and known != "owner":
         return f"actor.name: {excerpt(actor.name)} is no owner of the workspace (W2)."

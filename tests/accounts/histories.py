@@ -1,7 +1,11 @@
-"""Random histories of one workspace, as METER and people could make them; small amounts meet many edges."""
+"""Random histories of one workspace, as METER and people could make them; small amounts meet many edges.
+
+Half of the commands are chosen blindly, so most are refused; the others fit the account as it is then.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -10,31 +14,50 @@ import msgspec
 from schemas.catalog import micros_of_usd
 from schemas.changes import Contract
 from schemas.commands import (
+    AcceptInvitation,
+    Actor,
+    AddFunds,
     ApproveUpgrade,
+    AssignLicence,
+    AssignRole,
     CancelPlan,
+    CancelSupport,
+    Command,
     CommandBody,
     CreateApp,
     DeclineUpgrade,
     EndContract,
     FailPayment,
     InboxRecord,
+    InviteCollaborator,
+    InviteUser,
     MoveCredit,
     PublishApp,
+    RemoveCollaborator,
+    RemoveLicence,
+    RemoveUser,
     RequestUpgrade,
+    SetAlerts,
     SetAutoPayment,
+    SetEmail,
     SettlePayment,
     StartTrial,
     StopAutoPayment,
     Subscribe,
+    SubscribeSupport,
+    TransferApp,
     UnpublishApp,
 )
 from streams.accounts.policy import policy_of
+from streams.accounts.state import AccountState
+from tests.accounts.naive import MAY
 from tests.accounts.story import (
     CENT,
     DAY,
     HOUR,
     T0,
     USD,
+    Story,
     Teller,
     catalog,
     command,
@@ -52,15 +75,22 @@ def _offer(period: str) -> dict[str, object]:
     return {"period": period, "from": "2000-01-01T00:00:00Z", "fee_usd": "5", "included": 2}
 
 
+LIMITS = {
+    "standard": {"apps": 4, "collaborators_per_app": 1},
+    "trial": {"apps": 4, "collaborators_per_app": 2},
+    "essential": {"apps": 5, "collaborators_per_app": 2},
+    "enterprise": {"apps": 500, "collaborators_per_app": 500},
+}
 POLICY = policy_of(
     catalog(
         free_credit={"usd": "1", "days": 2},
         top_up={"minimum_usd": "0.5", "maximum_usd": "2"},
         alerts={"low_balance_usd": "0.40", "expiring_days": [1]},
         plans=[
-            standard(price("conversation", "0.20"), price("conversation", "0.35", "2026-01-03T00:00:00Z")),
-            {"id": "trial", "trial": {"days": 2, "included": 2}},
-            {"id": "essential", "offers": [_offer("monthly"), _offer("yearly")]}
+            standard(price("conversation", "0.20"), price("conversation", "0.35", "2026-01-03T00:00:00Z"))
+            | {"usage_limits": LIMITS["standard"]},
+            {"id": "trial", "trial": {"days": 2, "included": 2}, "usage_limits": LIMITS["trial"]},
+            {"id": "essential", "offers": [_offer("monthly"), _offer("yearly")], "usage_limits": LIMITS["essential"]}
             | {"prices": standard(price("conversation", "0.30"))["prices"]},
         ],
         renewals={"grace_days": 3},
@@ -79,6 +109,8 @@ RULES = {
     "subscription": (5 * USD, 2, 30 * CENT),
     "grace": 3,
     "pause": HOUR,
+    "support": 1_000 * USD,
+    "limits": LIMITS,
     "prices": [(0, 20 * CENT), (T0 + 2 * DAY, 35 * CENT)],
 }
 APPS = ("bot", "shop", "new")
@@ -92,14 +124,20 @@ class _Meter:
     def __init__(self, random: Random, teller: Teller, lawful: bool) -> None:
         self.random, self.teller, self.lawful = random, teller, lawful
         self.now = [T0, T0]
+        self.together, self.slow = random.random() < 0.4, random.random() < 0.5
         self.units: dict[str, tuple[int, bool, int, str, str]] = {}
 
-    def watermark(self) -> InboxRecord:
+    def watermarks(self) -> list[InboxRecord]:
+        if self.together:
+            jumps = (6 * DAY, 9 * DAY, 16 * DAY) if self.slow else (HOUR, 13 * HOUR, DAY, 3 * DAY, 9 * DAY)
+            at_us = max(self.now) + self.random.choice(jumps)
+            self.now = [at_us] * SOURCES
+            return [self.teller.clock(at_us, LATENESS, source, SOURCES) for source in range(SOURCES)]
         source = self.random.randrange(SOURCES)
         self.now[source] += self.random.choice((0, HOUR, 5 * HOUR, 13 * HOUR, 30 * HOUR, 30 * HOUR))
         if self.random.random() < 0.1:
             self.now[source] += 16 * DAY
-        return self.teller.clock(self.now[source], LATENESS, source, SOURCES)
+        return [self.teller.clock(self.now[source], LATENESS, source, SOURCES)]
 
     def opened(self) -> InboxRecord:
         source = self.random.randrange(SOURCES)
@@ -142,25 +180,41 @@ class _Meter:
 
 def history(random: Random, length: int, lawful: bool = True) -> list[InboxRecord]:
     """Some `length` facts; now and then an earlier one comes again."""
-    teller = Teller()
-    meter = _Meter(random, teller, lawful)
-    facts: list[InboxRecord] = _planned(random) if random.random() < 0.6 else []
-    while len(facts) < length:
-        roll = random.random()
-        if roll < 0.45:
-            facts.append(meter.opened())
-        elif roll < 0.65:
-            facts.append(meter.changed())
-        elif roll < 0.78:
-            facts.append(meter.watermark())
-        elif roll < 0.95:
-            facts.append(_command(random, meter.now[0]))
-        elif facts:
-            facts.append(random.choice(facts))
+    story, facts = Story(POLICY), []
+    for fact in unfolding(random, length, lawful, story):
+        story.tell(fact)
+        facts.append(fact)
     return facts
 
 
-ROLES = (*("operator",) * 9, "workspace_owner", "app_owner", "collaborator", "system", "system")
+def unfolding(random: Random, length: int, lawful: bool, story: Story) -> Iterator[InboxRecord]:
+    """The same, fact by fact: the story is to be told each before the next is asked for, since commands fit it."""
+    meter = _Meter(random, Teller(), lawful)
+    facts: list[InboxRecord] = []
+    ahead: list[InboxRecord] = _planned(random) if random.random() < 0.6 else []
+    while ahead or len(facts) < length:
+        ahead = ahead or _next(random, meter, story.machine.accounts.get("acme"), facts)
+        if ahead:
+            facts.append(ahead.pop(0))
+            yield facts[-1]
+
+
+def _next(random: Random, meter: _Meter, account: AccountState | None, facts: list[InboxRecord]) -> list[InboxRecord]:
+    roll = random.random()
+    if roll < 0.36:
+        return [meter.opened()]
+    if roll < 0.53:
+        return [meter.changed()]
+    if roll < 0.66:
+        return meter.watermarks()
+    if roll < 0.82 and account is not None:
+        return [_fitting(random, account, meter.now[0], len(facts))]
+    if roll < 0.95:
+        return [_command(random, meter.now[0])]
+    return [random.choice(facts)] if facts else []
+
+
+ROLES = (*("operator",) * 9, "workspace_owner", "app_owner", "collaborator", "system", "system", "user")
 
 
 def _management(random: Random, now: int) -> CommandBody:
@@ -168,12 +222,14 @@ def _management(random: Random, now: int) -> CommandBody:
     app = random.choice((*APPS, "new", "other"))
     contract = Contract(
         random.choice((0, 7 * USD)), random.choice((0, 2)), "monthly", random.choice(("block", "overage")),
-        ends_us=random.choice((None, now + 40 * DAY)),
+        ends_us=random.choice((None, now + 40 * DAY)), support_plan=random.choice(("", "", "basic", "standard")),
+        usage_limits=random.choice(({}, {"collaborators_per_app": 2})),
     )  # fmt: skip
     if contract.past == "overage":
         contract = msgspec.structs.replace(contract, overage_micros=random.choice((0, 15 * CENT)))
     since = T0 + random.choice((0, 1, HOUR + 1, 7 * HOUR + 1, DAY + 1, 47 * HOUR + 1))
-    payment = f"acme/fee/{random.choice(('contract', 'app/new', 'app/bot'))}/{since}"
+    payment = f"acme/fee/{random.choice(('contract', 'app/new', 'app/bot', 'support'))}/{since}"
+    payment += random.choice(("", "", "", "/2"))
     bodies: tuple[CommandBody, ...] = (
         CreateApp("new"), CreateApp(app), PublishApp("new"), PublishApp(app), UnpublishApp(app), StartTrial("new"),
         StartTrial("new"), Subscribe(app, "essential", random.choice(("monthly", "monthly", "yearly"))),
@@ -184,6 +240,26 @@ def _management(random: Random, now: int) -> CommandBody:
         SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3), StopAutoPayment(),
         *(SettlePayment(f"acme/auto/{n}") for n in random.sample(range(2, 30), 4)),
         *(FailPayment(f"acme/auto/{n}", "declined") for n in random.sample(range(2, 30), 4)),
+    )  # fmt: skip
+    return random.choice(bodies)
+
+
+USERS = ("olga", "olga", "ben", "ann", "eve@acme.example")
+PRODUCTS = ("automation_ai", "search_ai", "agent_ai", "magic")
+
+
+def _of_people(random: Random) -> CommandBody:
+    """A command about people, products, support or thresholds."""
+    app, user, product = random.choice((*APPS, "other")), random.choice(USERS), random.choice(PRODUCTS)
+    email = random.choice(("", "", f"{user.partition('@')[0]}@acme.example", "nowhere"))
+    bodies: tuple[CommandBody, ...] = (
+        InviteUser(user, email), InviteUser("ben"), AcceptInvitation(), AcceptInvitation(), SetEmail(user, email),
+        AssignRole(user, random.choice(("member", "owner")), email), RemoveUser(user),
+        InviteCollaborator(app, user, random.choice(("developer", "tester"))), RemoveCollaborator(app, user),
+        InviteCollaborator("new", user, "developer"), TransferApp(app, user), AssignLicence(product),
+        RemoveLicence(product), CreateApp(random.choice(("new", "extra")), (product,)),
+        SubscribeSupport(monthly_micros=random.choice((None, None, 900 * USD, 1_100 * USD))), SubscribeSupport(),
+        CancelSupport(), SetAlerts((), ()), SetAlerts((30 * CENT, 90 * CENT), (50,)), SetAlerts((), (10, 80)),
     )  # fmt: skip
     return random.choice(bodies)
 
@@ -199,14 +275,78 @@ def _planned(random: Random) -> list[InboxRecord]:
         (Subscribe("new", "essential", "monthly"),),
         (Subscribe("new", "essential", "yearly"), CancelPlan("new")),
         (ApproveUpgrade(contract),),
+        (Subscribe("new", "essential", "monthly"), CancelPlan("new"), Subscribe("new", "essential", "monthly")),
+        (SubscribeSupport(), CancelSupport()),
     )
     bodies: list[CommandBody] = [CreateApp("new"), PublishApp("new"), *random.choice(plans)]
-    paid = [command("paid", SettlePayment(f"acme/fee/{of}/{T0}")) for of in ("app/new", "contract")]
+    paid = [command(f"paid-{of}", SettlePayment(f"acme/fee/{of}/{T0}")) for of in ("app/new", "contract", "support")]
     given = [command(f"b{at}", body, T0, "operator") for at, body in enumerate(bodies)]
+    if random.random() < 0.4:
+        given += [command("invite", InviteUser("ben", "ben@acme.example"), T0, "operator"), _by_ben(AcceptInvitation())]
     if random.random() < 0.4:
         given.append(funds(50 * CENT, "first", T0, None, "operator", "first"))
         given.append(command("auto", SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3), T0, "operator"))
     return [create("b", T0), *given, *random.choice(([], [], paid))]
+
+
+def _fitting(random: Random, account: AccountState, now: int, number: int) -> Command:
+    """A command that makes sense for the account as it is, by somebody who may mostly give it."""
+    body = random.choice(
+        [*_fitting_money(random, account), *_fitting_people(random, account), *_fitting_plans(account)]
+    )
+    role = random.choice((*MAY[type(body)], MAY[type(body)][0], "user"))
+    people = sorted(account.people) or ["olga"]
+    owner = getattr(account.apps.get(getattr(body, "app", None) or ""), "owner", "")
+    name = {"operator": "root", "system": "pay", "app_owner": owner or people[0]}.get(role, random.choice(people))
+    if isinstance(body, AcceptInvitation):
+        name = next((user for user, held in account.people.items() if held == "invited"), name)
+    return Command(f"f{number}", "acme", now - random.choice((0, 0, HOUR)), Actor(role, name), body)  # type: ignore[arg-type]
+
+
+def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
+    asked = [payment.payment_id for payment in account.asked.values() if payment.status != "settled"]
+    bodies: list[CommandBody] = [AddFunds(75 * CENT, f"q{account.sequence}", random.choice((None, *APPS)))]
+    for payment in asked[-2:]:
+        bodies += [SettlePayment(payment), SettlePayment(payment), FailPayment(payment, "declined")]
+    for app, grants in account.purse.paid.items():
+        left = sum(grant.remaining_micros for grant in grants)
+        bodies += [MoveCredit(random.choice((1, left, left + 1)), app, random.choice((None, *APPS)))]
+    if account.auto is not None:
+        bodies.append(StopAutoPayment())
+    elif account.payments:
+        bodies.append(SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3))
+    return bodies
+
+
+def _fitting_people(random: Random, account: AccountState) -> list[CommandBody]:
+    strangers = sorted(set(USERS) - account.people.keys())
+    bodies: list[CommandBody] = [InviteUser(user, random.choice(("", "x@acme.example"))) for user in strangers[:1]]
+    if "invited" in account.people.values():
+        bodies += [AcceptInvitation()] * 2
+    for user, app in zip(sorted(account.people), sorted(account.apps), strict=False):
+        bodies += [InviteCollaborator(app, user, "developer"), TransferApp(app, user), AssignRole(user, "owner")]
+        bodies += [RemoveCollaborator(app, worker) for worker in sorted(account.apps[app].collaborators)]
+        bodies.append(random.choice((SetEmail(user, ""), SetEmail(user, "y@acme.example"), RemoveUser(user))))
+    bodies += [RemoveLicence(product) for product in sorted(account.licences)] or [AssignLicence("search_ai")]
+    return bodies
+
+
+def _fitting_plans(account: AccountState) -> list[CommandBody]:
+    bodies: list[CommandBody] = [CancelSupport() if "support" in account.subscriptions else SubscribeSupport()]
+    for app in account.apps.values():
+        bodies.append(CancelPlan(app.app) if app.spans else Subscribe(app.app, "essential", "monthly"))
+    if account.upgrade_requested:
+        bodies += [DeclineUpgrade("no"), ApproveUpgrade(Contract(7 * USD, 2, "monthly", "overage", 15 * CENT))]
+    elif account.contracts:
+        bodies.append(EndContract("over"))
+    elif account.apps:
+        bodies.append(RequestUpgrade(min(account.apps)))
+    return bodies
+
+
+def _by_ben(body: CommandBody) -> Command:
+    given = command("accept", body, T0, "collaborator")
+    return msgspec.structs.replace(given, actor=Actor("collaborator", "ben"))
 
 
 def _command(random: Random, now: int) -> InboxRecord:
@@ -215,7 +355,11 @@ def _command(random: Random, now: int) -> InboxRecord:
     role = random.choice(("system", "operator", "operator", "workspace_owner", "collaborator"))
     what = random.random()
     if what < 0.6:
-        return command(f"m{random.randrange(600)}", _management(random, now), at, random.choice(ROLES))
+        body = _management(random, now) if random.random() < 0.65 else _of_people(random)
+        given = command(f"m{random.randrange(600)}", body, at, random.choice(ROLES))
+        joins = isinstance(body, AcceptInvitation)
+        name, role = random.choice(USERS), "collaborator" if joins else given.actor.role
+        return msgspec.structs.replace(given, actor=Actor(role, name))
     what = (what - 0.6) / 0.4
     if what < 0.2:
         return create(name, at, role)

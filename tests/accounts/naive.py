@@ -7,6 +7,7 @@ everything. It shares no code with `streams.accounts`.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from schemas import commands as c
@@ -26,9 +27,20 @@ MAY: dict[type, tuple[str, ...]] = {
     **dict.fromkeys((c.ApproveUpgrade, c.DeclineUpgrade, c.EndContract), ("operator",)),
     **dict.fromkeys((c.MoveCredit, c.SetAutoPayment, c.StopAutoPayment), _OWNERS[:2]),
     **dict.fromkeys((c.SettlePayment, c.FailPayment), ("operator", "system")),
+    **dict.fromkeys((c.CreateWorkspace, c.AddFunds), (*_OWNERS[:2], "system")),
+    **dict.fromkeys((c.GrantCredit, c.AssignLicence, c.RemoveLicence), ("operator",)),
+    **dict.fromkeys((c.InviteUser, c.AssignRole, c.RemoveUser, c.SetAlerts), _OWNERS[:2]),
+    **dict.fromkeys((c.SubscribeSupport, c.CancelSupport), _OWNERS[:2]),
+    **dict.fromkeys((c.InviteCollaborator, c.RemoveCollaborator, c.TransferApp), _OWNERS),
+    c.SetEmail: (*_OWNERS, "collaborator"),
+    c.AcceptInvitation: ("collaborator",),
 }
+PRODUCTS = {"automation_ai", "search_ai", "contact_center_ai", "agent_ai"}
+SUPPORT = "the support"
+"""Stands where an app's name, or "" for the contract, says what a fee is for."""
 
 
+@cache
 def months_later(since: int, months: int) -> int:
     """Day by day: the same day of a later month, or its last one."""
     start = datetime.fromtimestamp(since // 10**6, UTC)
@@ -58,7 +70,7 @@ class Naive:
         self.reports: dict[int, tuple[int, int]] = {}
         self.now = self.complete = -NEVER
         self.lapsed = 0
-        self.refused = 0
+        self.refused, self.refuses = 0, False
         self.set_aside = 0
         self.apps: dict[str, dict[str, Any]] = {}
         self.contracts: list[list[Any]] = []
@@ -66,9 +78,18 @@ class Naive:
         self.fees: dict[str, dict[str, Any]] = {}
         self.wish = False
         self.auto: dict[str, Any] | None = None
-        self.command_id, self.time = "", 0
+        self.command_id, self.time, self.actor = "", 0, ""
         self.newest = -NEVER
         self.alerts: list[tuple[str, str, int]] = []
+        self.people: dict[str, str] = {}
+        self.emails: dict[str, str] = {}
+        self.licences: set[str] = set()
+        self.thresholds: dict[str, tuple[str, int]] = {"": ("amount", rules["low"])}
+        self.holding: set[str] = set()
+        self.last_added = 0
+        self.usage_told: set[tuple[str, int]] = set()
+        self.renewals_told: set[tuple[str, int]] = set()
+        self.announced: list[tuple[str, str]] = []
 
     # What the balances are.
 
@@ -88,7 +109,7 @@ class Naive:
     # What happens.
 
     def take(self, fact: Unit | Command | Watermark) -> None:
-        was_low, was_zero, existed = self.available() < self.rules["low"], self.available() == 0, self.exists
+        self.refuses = False
         if isinstance(fact, Command):
             self.command(fact)
         else:
@@ -102,11 +123,16 @@ class Naive:
                 self.watermark(fact)
         if not self.exists:
             return
-        left = self.available()
-        if left < self.rules["low"] and not (existed and was_low):
-            self.alerts.append(("low_balance", "", left))
-        if left == 0 and not (existed and was_zero):
-            self.alerts.append(("zero_balance", "", left))
+        left, before, self.holding = self.available(), self.holding, set()
+        for name, (what, number) in self.thresholds.items():
+            if left < (number if what == "amount" else self.last_added * number // 100):
+                self.holding.add(name)
+                if name not in before:
+                    self.alerts.append(("low_balance", "", left))
+        if left == 0:
+            self.holding.add("zero")
+            if "zero" not in before:
+                self.alerts.append(("zero_balance", "", left))
 
     def final(self, start: int) -> bool:
         return start < self.complete // FIVE_MINUTES * FIVE_MINUTES
@@ -119,6 +145,8 @@ class Naive:
         expires = NEVER if credit == "paid" else max(at, self.rules["policy"]) + self.rules["days"] * DAY
         grant: dict[str, Any] = {"id": name, "credit": credit, "at": at, "expires": expires, "app": app, "warned": []}
         self.grants.append(grant)
+        if not name.startswith("move/"):
+            self.last_added = amount
         self.moves.append((name, amount))
         if expires <= self.complete:
             self.lapse(grant, amount)
@@ -164,6 +192,7 @@ class Naive:
         if wanted:
             if unit.app not in self.apps:
                 self.apps[unit.app] = {"published": [(-NEVER, True)], "plans": [], "tried": False, "new": False}
+                self.apps[unit.app] |= {"owner": "", "team": {}}
             charge: dict[str, Any] = {"app": unit.app, "start": unit.start_us, "unit": unit.unit_id}
             charge |= dict(zip(("plan", "price", "covered", "pool"), wanted, strict=True))
             charge["paid"] = {None: wanted[1]}
@@ -295,17 +324,20 @@ class Naive:
         seen.append(command)
         if len(seen) > 1 or not self.allowed(command):
             self.refused += 1
+            self.refuses = True
             return
         body = command.body
         if isinstance(body, CreateWorkspace):
             self.create(command.time_us)
+            self.people[body.owner] = "owner"
+            self.emails[body.owner] = body.email
         elif isinstance(body, AddFunds):
             self.payments.add(body.payment_id)
             self.give(f"payment/{body.payment_id}", "paid", body.amount_micros, command.time_us, body.app)
         elif isinstance(body, GrantCredit):
             self.give(f"grant/{command.command_id}", "free", body.amount_micros, command.time_us, None)
         else:
-            self.command_id, self.time = command.command_id, command.time_us
+            self.command_id, self.time, self.actor = command.command_id, command.time_us, command.actor.name
             self.manage(body, max(command.time_us, self.newest + 1))
         self.settle()
 
@@ -324,6 +356,7 @@ class Naive:
                 self.auto = None
             case c.CreateApp(app):
                 self.apps[app] = {"published": [], "plans": [], "tried": False, "new": True}
+                self.apps[app] |= {"owner": self.actor, "team": {}}
             case c.PublishApp(app) | c.UnpublishApp(app):
                 history = [entry for entry in self.apps[app]["published"] if entry[0] < at]
                 self.apps[app]["published"] = [*history, (at, isinstance(body, c.PublishApp))]
@@ -347,6 +380,8 @@ class Naive:
                 for app in self.apps:
                     if any(until > at for _, until, _, _ in self.apps[app]["plans"]):
                         self.end(app, at)
+                if self.brought(contract) and self.runs(SUPPORT, at):
+                    self.end(SUPPORT, at)
                 self.cut(self.contracts, at)
                 self.contracts.append([at, contract.ends_us or NEVER, contract])
                 until = contract.ends_us or NEVER
@@ -355,6 +390,41 @@ class Naive:
                 self.wish = False
             case c.EndContract():
                 self.end("", at)
+            case c.SubscribeSupport() if self.runs(SUPPORT, at):
+                self.subs[SUPPORT] |= {"until": NEVER, "cancelled": False}
+            case c.SubscribeSupport():
+                self.subs[SUPPORT] = {"since": at, "period": "monthly", "asked": at, "until": NEVER, "unpaid": None}
+                self.subs[SUPPORT]["fee"] = body.monthly_micros or self.rules["support"]
+                self.ask(SUPPORT, at)
+            case c.CancelSupport():
+                self.end(SUPPORT, self.term(self.subs[SUPPORT]["since"], "monthly", at)[1])
+                self.subs[SUPPORT]["cancelled"] = True
+            case c.SetAlerts(amounts, percents):
+                self.thresholds = {f"{amount} dollars": ("amount", amount) for amount in amounts}
+                self.thresholds |= {f"{percent} %": ("percent", percent) for percent in percents}
+            case c.InviteUser(user, email) | c.AssignRole(user, _, email):
+                self.people[user] = body.role if isinstance(body, c.AssignRole) else "invited"
+                if email:
+                    self.emails[user] = email
+            case c.AcceptInvitation():
+                self.people[self.actor] = "member"
+            case c.SetEmail(user, email):
+                self.emails[user] = email
+            case c.RemoveUser(user):
+                self.people.pop(user)
+                self.emails.pop(user, None)
+                for known in self.apps.values():
+                    known["team"].pop(user, None)
+            case c.InviteCollaborator(app, user, role):
+                self.apps[app]["team"][user] = role
+            case c.RemoveCollaborator(app, user):
+                self.apps[app]["team"].pop(user)
+            case c.TransferApp(app, user):
+                self.apps[app]["owner"] = user
+                self.apps[app]["team"].pop(user, None)
+            case c.AssignLicence(product) | c.RemoveLicence(product):
+                self.announced.append(("licence_changed", ""))
+                self.licences ^= {product}
             case c.RequestUpgrade():
                 self.wish = True
             case c.DeclineUpgrade():
@@ -402,7 +472,8 @@ class Naive:
         self.apps[app]["plans"].append([at, until, plan, period])
 
     def end(self, subject: str, at: int) -> None:
-        self.cut(self.apps[subject]["plans"] if subject else self.contracts, at)
+        if subject != SUPPORT:
+            self.cut(self.apps[subject]["plans"] if subject else self.contracts, at)
         if subject in self.subs:
             self.subs[subject] |= {"until": min(at, self.subs[subject]["until"]), "cancelled": False}
 
@@ -412,16 +483,28 @@ class Naive:
         return bool(span and span[2:] == [body.plan, body.period] and self.subs[body.app].get("cancelled"))
 
     def ask(self, subject: str, due: int) -> None:
-        amount = self.rules["subscription"][0]
-        if not subject:
-            amount = next(x[2] for x in reversed(self.contracts) if x[0] <= due < x[1]).price_micros
+        amount = self.fee(subject, due)
         self.subs[subject]["asked"] = due
         if amount:
-            first = name = f"acme/fee/{'app/' + subject if subject else 'contract'}/{due}"
+            what = {"": "contract", SUPPORT: "support"}.get(subject, f"app/{subject}")
+            first = name = f"acme/fee/{what}/{due}"
             while name in self.fees:
                 name = f"{first}/{int(name.removeprefix(first).strip('/') or 1) + 1}"
             self.fees[name] = {"subject": subject, "amount": amount, "due": due, "status": "open"}
             self.subs[subject]["unpaid"] = name
+
+    def fee(self, subject: str, due: int) -> int:
+        amount: int = self.subs[subject].get("fee", self.rules["subscription"][0])
+        if not subject:
+            amount = next(x[2] for x in reversed(self.contracts) if x[0] <= due < x[1]).price_micros
+        return amount
+
+    def runs(self, subject: str, at: int) -> bool:
+        return subject in self.subs and self.subs[subject]["since"] <= at < self.subs[subject]["until"]
+
+    def brought(self, contract: Any) -> str:
+        """P7: the support that a contract brings beyond Basic."""
+        return "" if contract.support_plan == "basic" else contract.support_plan or "enterprise"
 
     def renew(self) -> None:
         for subject, sub in self.subs.items():
@@ -438,11 +521,20 @@ class Naive:
                 self.ask(subject, due)
 
     def allowed(self, command: Command) -> bool:
-        body, role = command.body, command.actor.role
-        if not isinstance(body, CreateWorkspace | AddFunds | GrantCredit):
-            if role not in MAY[type(body)]:
+        body, role, name = command.body, command.actor.role, command.actor.name
+        if role == "user":
+            if not self.may_as_known(body, name):
                 return False
-        elif role in ("app_owner", "collaborator") or (isinstance(body, GrantCredit) and role != "operator"):
+        elif role not in MAY[type(body)]:
+            return False
+        if role not in ("operator", "system", "user") and self.people:
+            is_owner = self.people.get(name) == "owner"
+            if name not in self.people or (role == "workspace_owner" and not is_owner):
+                return False
+            if self.people[name] == "invited" and not isinstance(body, c.AcceptInvitation):
+                return False
+        named = self.apps.get(getattr(body, "app", None) or "")
+        if role == "app_owner" and named and named["owner"] not in ("", name):
             return False
         if isinstance(body, CreateWorkspace):
             return not self.exists
@@ -453,12 +545,24 @@ class Naive:
             return self.exists and fits and body.payment_id not in self.payments
         return self.exists
 
+    def may_as_known(self, body: Any, name: str) -> bool:
+        """W2: a person who claims no role has those that are known; funds are no matter of a person's word."""
+        if not self.exists:
+            return isinstance(body, CreateWorkspace) and body.owner == name
+        named = self.apps.get(getattr(body, "app", None) or "")
+        held = {"collaborator", "workspace_owner" if self.people.get(name) == "owner" else ""}
+        held |= {"app_owner"} if named and named["owner"] == name else set()
+        if self.people.get(name, "invited") == "invited":
+            return isinstance(body, c.AcceptInvitation) and name in self.people
+        return bool(held & set(MAY[type(body)])) and not isinstance(body, AddFunds)
+
     def can(self, command: Command, at: int) -> bool:
         body = command.body
         app = getattr(body, "app", None)
         covered = any(since <= at < until for since, until, _ in self.contracts)
         if isinstance(body, c.CreateApp):
-            return app not in self.apps
+            licensed = set(body.products) <= (self.licences or PRODUCTS)
+            return app not in self.apps and licensed and len(self.apps) < self.most_apps(at)
         if app is not None and app not in self.apps:
             return False
         match body:
@@ -484,6 +588,17 @@ class Naive:
                 return body.method != "wire" and bool(self.payments) and fits
             case c.StopAutoPayment():
                 return self.auto is not None
+            case c.SubscribeSupport():
+                if any(since <= at < until and self.brought(x) for since, until, x in self.contracts):
+                    return False
+                agreed, least = body.monthly_micros, self.rules["support"]
+                if agreed is not None and (command.actor.role != "operator" or agreed < least):
+                    return False
+                if not self.runs(SUPPORT, at):
+                    return True
+                return self.subs[SUPPORT].get("cancelled", False) and agreed in (None, self.subs[SUPPORT]["fee"])
+            case c.CancelSupport():
+                return self.runs(SUPPORT, at) and not self.subs[SUPPORT].get("cancelled")
             case c.RequestUpgrade():
                 return not self.wish and not covered
             case c.DeclineUpgrade():
@@ -493,7 +608,171 @@ class Naive:
             case c.SettlePayment() | c.FailPayment():
                 status = self.fees.get(body.payment_id, {}).get("status", "settled")
                 return status == "open" or (status == "failed" and isinstance(body, c.SettlePayment))
+        return self.can_of_people(command, at)
+
+    def can_of_people(self, command: Command, at: int) -> bool:
+        """W1, W2, P10, A3."""
+        body, name, role = command.body, command.actor.name, command.actor.role
+        joined = {user for user, held in self.people.items() if held != "invited"}
+        owners = [user for user, held in self.people.items() if held == "owner"]
+        match body:
+            case c.InviteUser():
+                return body.user not in self.people and "@" in (body.email or "@")
+            case c.AcceptInvitation():
+                return self.people.get(name) == "invited"
+            case c.SetEmail(user, email):
+                rules = role in ("operator", "workspace_owner") or (role == "user" and self.people.get(name) == "owner")
+                if user not in self.people or (not rules and name != user):
+                    return False
+                return email != self.emails.get(user, "") and "@" in (email or "@")
+            case c.AssignRole(user, wanted, email):
+                first = role == "operator" and not self.people
+                if user not in joined and not first:
+                    return False
+                return self.people.get(user) != wanted and owners != [user] and "@" in (email or "@")
+            case c.RemoveUser(user):
+                owns = any(app["owner"] == user for app in self.apps.values())
+                return user in self.people and not owns and owners != [user]
+            case c.InviteCollaborator(app, user, wanted):
+                known = self.apps[app]
+                if user not in joined or user == known["owner"] or known["team"].get(user) == wanted:
+                    return False
+                return user in known["team"] or len(known["team"]) < self.limits(app, at)["collaborators_per_app"]
+            case c.RemoveCollaborator(app, user):
+                return user in self.apps[app]["team"]
+            case c.TransferApp(app, user):
+                return user in joined and self.apps[app]["owner"] != user
+            case c.AssignLicence(product) | c.RemoveLicence(product):
+                return product in PRODUCTS and (product in self.licences) == isinstance(body, c.RemoveLicence)
         return True
+
+    # What a reader is shown.
+
+    def pots(self) -> tuple[int, int, int]:
+        """Free, shared paid, mapped paid credit."""
+        free = sum(self.left(g) for g in self.grants if g["credit"] == "free")
+        shared = sum(self.left(g) for g in self.grants if g["credit"] == "paid" and g["app"] is None)
+        return free, shared, sum(self.left(g) for g in self.grants if g["app"])
+
+    def payments_asked(self) -> dict[str, tuple[str, int, int, str]]:
+        """C10, P8."""
+        names = {None: "credit", "": "contract", SUPPORT: "support"}
+        return {
+            name: (names.get(fee["subject"], f"app/{fee['subject']}"), fee["amount"], fee["due"], fee["status"])
+            for name, fee in self.fees.items()
+        }
+
+    def subscriptions(self) -> dict[str, tuple[int, int, str]]:
+        """P8: since when, until when, and the fee that is open."""
+        names = {"": "contract", SUPPORT: "support"}
+        return {
+            names.get(subject, f"app/{subject}"): (sub["since"], sub["until"], sub["unpaid"] or "")
+            for subject, sub in self.subs.items()
+        }
+
+    def buttons(self) -> dict[str, str]:
+        """P10."""
+        shown = {"automation_ai": "try_now", "search_ai": "contact_us", "contact_center_ai": "try_now"}
+        shown["agent_ai"] = "contact_us"
+        return {product: "create_new" if product in self.licences else shown[product] for product in shown}
+
+    def limits(self, app: str, at: int) -> dict[str, int]:
+        """P6: usage limits of the plan in force."""
+        limits = dict(self.rules["limits"][self.plan(app, at)[0]])
+        for since, until, contract in self.contracts:
+            if since <= at < until:
+                limits |= contract.usage_limits
+        return limits
+
+    def most_apps(self, at: int) -> int:
+        return max(self.limits(app, at)["apps"] for app in ("nobody", *self.apps))
+
+    def requests(self, app: str, at: int) -> int:
+        """E3."""
+        plan, _, pool, included, past = self.plan(app, at)
+        taken = sum(x["pool"] == pool and x["covered"] == "included" for x in [*self.charges.values(), *self.old])
+        credit = sum(self.left(g) for g in self.grants if g["expires"] > self.now and g["app"] in (None, app))
+        left = max(0, included - taken) if pool else 0
+        return left + (credit // past if past and plan != "enterprise" else 0)
+
+    def status(self) -> str:
+        """C11."""
+        free = sum(self.left(g) for g in self.grants if g["credit"] == "free" and g["expires"] > self.now)
+        if not self.available():
+            return "inactive"
+        return "low_balance" if self.holding else "using_free_credits" if free else "sufficient_funds"
+
+    def burning(self, at: int) -> tuple[int, int, int | None]:
+        """C11."""
+        week = range(at // DAY - 7, at // DAY)
+        mine = [x for x in [*self.charges.values(), *self.old] if x["covered"] != "unpublished"]
+        mine = [x for x in mine if x["start"] // DAY in week]
+        spent = sum(x["price"] for x in mine)
+        return len(mine) // 7, spent // 7, (self.available() * 7 // spent if spent else None)
+
+    def billed(self, app: str) -> list[dict[str, Any]]:
+        everything = [*self.charges.values(), *self.old]
+        return [x for x in everything if x["app"] == app and x["covered"] in ("", "included")]
+
+    def inactive(self, app: str, at: int) -> bool:
+        """E4."""
+        return not any(x["start"] // DAY >= at // DAY - 30 for x in self.billed(app))
+
+    def paid(self, app: str) -> bool:
+        """E4."""
+        bought = {g["id"]: g for g in self.grants if g["credit"] == "paid"}
+        mapped = any(g["app"] == app and self.left(g) for g in bought.values())
+        return mapped or any(name in bought for x in self.billed(app) for name in x["paid"])
+
+    def support(self, at: int, app: str | None = None) -> str:
+        """P7."""
+        for since, until, contract in self.contracts:
+            if since <= at < until and self.brought(contract):
+                return self.brought(contract)
+        if self.runs(SUPPORT, at):
+            return "standard"
+        apps = self.apps if app is None else (app,)
+        return "basic" if any(self.is_published(name, at) for name in apps) else ""
+
+    def recipients(self, app: str | None) -> list[tuple[str, str, str]]:
+        """A3."""
+        found = [("workspace_owner", user) for user in sorted(self.people) if self.people[user] == "owner"]
+        owner = self.apps[app]["owner"] if app else ""
+        found += [("app_owner", owner)] if owner else []
+        rows = [(role, user, self.emails.get(user) or (user if "@" in user else "")) for role, user in found]
+        return [row for at, row in enumerate(rows) if row[2] and row[2] not in [other[2] for other in rows[:at]]]
+
+    def ends(self, app: str, at: int) -> int | None:
+        """When the term of what the app is on ends."""
+        for since, until, contract in reversed(self.contracts):
+            if since <= at < until:
+                until = min(until, self.term(since, contract.term, at)[1])
+                return int(until)
+        span = self.current(app, at)
+        if span is None:
+            return None
+        end: int = span[1]
+        if span[3] is None:
+            return end
+        return min(end, self.term(span[0], span[3], at)[1])
+
+    def announce(self, at: int) -> None:
+        """A1: contract usage once a term and percentage, renewals once a term."""
+        for since, until, contract in self.contracts:
+            if since <= at < until and contract.allowed_requests:
+                pool = self.plan("nobody", at)[2]
+                everything = [*self.charges.values(), *self.old]
+                taken = sum(x["pool"] == pool and x["covered"] == "included" for x in everything)
+                for percent in (80, 100):
+                    if taken * 100 >= percent * contract.allowed_requests and (pool, percent) not in self.usage_told:
+                        self.usage_told.add((pool, percent))
+                        self.announced.append(("contract_usage", ""))
+        for subject, sub in self.subs.items():
+            due = self.term(sub["since"], sub["period"], max(sub["asked"], self.now))[1]
+            soon = due < sub["until"] and due - 7 * DAY <= self.now
+            if soon and (subject, due) not in self.renewals_told and self.fee(subject, due):
+                self.renewals_told.add((subject, due))
+                self.announced.append(("renewal_due", "" if subject == SUPPORT else subject))
 
     def watermark(self, mark: Watermark) -> None:
         now, complete = self.reports.get(mark.origin.partition, (-NEVER, -NEVER))

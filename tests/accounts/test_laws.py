@@ -217,6 +217,31 @@ def test_reversing_everything_returns_every_grant_to_where_it_was(random: Random
     assert not account.open and not account.buckets and not account.owing
 
 
+@settings(max_examples=80, deadline=None)
+@given(randoms)
+def test_reversing_everything_after_a_lapse_returns_every_grant_but_what_lapsed(random: Random) -> None:
+    """C8, C3: what can still change is given back, what lapsed stays lapsed, and nothing is lost between them."""
+    teller = Teller()
+    credits, units = _credit(teller), _units(random, teller, ("bot", "shop"))
+    story = Story(POLICY)
+    story.tell(*credits, *units)
+    given_ = {account: grant.amount_micros for account, grant in story.account().grants.items()}
+    free = {account for account, grant in story.account().grants.items() if grant.credit == "free"}
+    lapse = teller.clock(T0 + 49 * HOUR, HOUR, source=0, of=1)
+    held = [unit for unit in units if unit.start_us >= T0 + 48 * HOUR]
+    story.tell(msgspec.structs.replace(lapse, origin=msgspec.structs.replace(lapse.origin, offset=10**6)))
+    story.tell(*(teller.unit(u.unit_id, u.start_us, "retracted", app=u.app, source=100) for u in held))
+    gone = [unit for unit in units if unit.start_us < T0 + 48 * HOUR]
+    spent = sum(POLICY.price_micros("conversation", unit.start_us) for unit in gone)
+    account = story.account()
+    lapsed = account.totals.get("lapsed", 0)
+    left = sum(grant.remaining_micros for grant in account.grants.values())
+    assert sum(given_.values()) == left + lapsed + spent - account.due_micros
+    assert account.totals["usage:conversation"] == spent
+    assert all(account.balance(name) == 0 for name in free if name == "grant:acme/welcome")
+    assert not account.open
+
+
 @settings(max_examples=60, deadline=None)
 @given(seeds)
 def test_each_input_leaves_at_most_one_record_per_workspace(seed: int) -> None:

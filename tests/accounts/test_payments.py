@@ -82,6 +82,14 @@ def test_a_failed_payment_is_told_and_tried_again_after_a_pause_no_more_than_set
     assert len(anew.changes) == 2
 
 
+def test_stopping_auto_payment_asks_for_nothing_more() -> None:
+    """C10: not in the record that stops it either, when the pause after a failure is over."""
+    story, teller = funded(AUTO)
+    story.tell(teller.unit("u1"), say(FailPayment("acme/auto/4", "no cover"), T0 + 1), say(StopAutoPayment(), T0 + DAY))
+    story.tell(teller.unit("u2", T0 + DAY), teller.clock(T0 + 2 * DAY))
+    assert len(story.requests) == 1
+
+
 def test_no_more_payments_a_day_are_asked_for_than_set() -> None:
     """C10: two; the next one when the day is over."""
     story, teller = funded(SetAutoPayment(1_000 * USD, 100 * USD, "ach", maximum_per_day=2))

@@ -115,6 +115,11 @@ def test_a_workspace_that_began_with_a_unit_gets_its_owner_from_an_operator() ->
     )
 
 
+def test_an_operator_is_no_user_of_the_workspace_whatever_the_name(office: Office) -> None:
+    """W3: ann is invited; the operator ann is somebody else."""
+    assert office.does("ann", "operator", AssignLicence("search_ai")) == ""
+
+
 def test_buttons_show_what_is_licensed_and_apps_are_created_for_that_only(office: Office) -> None:
     """P10."""
     account = office.story.account()

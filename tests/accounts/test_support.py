@@ -91,6 +91,14 @@ def test_cancelled_support_ends_with_its_month_and_can_be_resumed_until_then() -
     assert note(story, CancelSupport(), MARCH) == "workspace: it has no paid support to cancel (P7)."
 
 
+def test_support_that_begins_after_the_newest_unit_is_told_when_the_clock_gets_there() -> None:
+    """P7, U10: what is taken takes effect after every unit already had."""
+    story, teller = told()
+    story.tell(teller.clock(T0 + 1), teller.unit("u", T0 + DAY), say(SubscribeSupport(), T0 + 2))
+    story.tell(teller.clock(T0 + DAY + 1))
+    assert story.entitlements[-1].support_plan == "standard"
+
+
 @pytest.mark.parametrize(
     ("body", "role", "why"),
     [
