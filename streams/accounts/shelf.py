@@ -38,6 +38,7 @@ from streams.accounts.snapshot import (
     lane_key,
     open_record,
     owner_of,
+    records_of,
     seal_record,
     take_charges,
     take_pages,
@@ -206,6 +207,20 @@ class Shelf:
         if len(self._warm) >= self.warm_accounts:
             self._cool()
         return [(key, None if body is None else seal_record(key, body)) for key, body in changes]
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        """All that a changelog would hold between batches, sealed, but for full pages of ids."""
+        for held in self.held.values():
+            state = held.state
+            whole = {account_key(held.workspace): held.packed}
+            if state is not None:
+                whole = records_of(state) | whole
+            for at in range(0, len(held.charges), 2):
+                bucket, page = held.charges[at : at + 2]
+                whole[charges_key(held.workspace, bucket)] = page  # type: ignore[arg-type, assignment]
+            if held.packed_lane:
+                whole[lane_key(held.workspace)] = held.packed_lane
+            yield from ((key, seal_record(key, body)) for key, body in whole.items())
 
     def _take_changes_of(self, held: Held, changes: list[tuple[bytes, bytes | None]]) -> None:
         state, lane = held.state, held.lane
