@@ -159,7 +159,7 @@ class AccountsPartition:
                 if not found:
                     return "unchanged"
                 outputs.append(Output(LEDGER, self.partition, fact.workspace.encode(), found))
-                self.agenda.add_bucket(fact.workspace, fact.start_us // BUCKET_US)
+                self.agenda.add_bucket(held.workspace, fact.start_us // BUCKET_US)
                 return "posted"
         decision = self._decide(fact, raw, outputs)
         if decision.aside:

@@ -199,14 +199,20 @@ class Shelf:
 
     def take_changes(self) -> list[tuple[bytes, bytes | None]]:
         """What has changed, each record once, sealed."""
-        changes = list(self._pages.items())
+        changes = [(key, None if page is None else seal_record(key, page)) for key, page in self._pages.items()]
         self._pages.clear()
         for held in self.written_soon.values():
-            self._take_changes_of(held, changes)
+            if held.has_changed or held.state is not None:
+                self._take_changes_of(held, changes)
+            elif held.lane is not None:
+                held.packed_lane = encode_lane(held.lane)
+                held.lane = None
+                key = lane_key(held.workspace)
+                changes.append((key, seal_record(key, held.packed_lane)))
         self.written_soon.clear()
         if len(self._warm) >= self.warm_accounts:
             self._cool()
-        return [(key, None if body is None else seal_record(key, body)) for key, body in changes]
+        return changes
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         """All that a changelog would hold between batches, sealed, but for full pages of ids."""
@@ -224,22 +230,22 @@ class Shelf:
 
     def _take_changes_of(self, held: Held, changes: list[tuple[bytes, bytes | None]]) -> None:
         state, lane = held.state, held.lane
+        assert state is not None, "a packed account changes in its lane only"
+        found: list[tuple[bytes, bytes | None]] = []
         if held.has_changed:
-            assert state is not None, "a packed account changes in its lane only"
             held.has_changed = False
             held.packed = encode_account(state, lane is not None)
-            changes.append((account_key(held.workspace), held.packed))
-            changes.extend(take_pages(state))
+            found.append((account_key(held.workspace), held.packed))
+            found.extend(take_pages(state))
         if lane is not None:
             held.packed_lane = encode_lane(lane)
-            changes.append((lane_key(held.workspace), held.packed_lane))
+            found.append((lane_key(held.workspace), held.packed_lane))
         elif held.packed_lane:
             held.packed_lane = b""
-            changes.append((lane_key(held.workspace), None))
-        if state is None:
-            held.lane = None
-        elif state.touched:
-            changes.extend(take_charges(state))
+            found.append((lane_key(held.workspace), None))
+        if state.touched:
+            found.extend(take_charges(state))
+        changes.extend((key, None if body is None else seal_record(key, body)) for key, body in found)
 
     def _unpack(self, held: Held) -> AccountState:
         pages = self._found.pop(held.workspace, None) or _Pages([], {}, {})
