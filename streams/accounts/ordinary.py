@@ -15,8 +15,9 @@ from schemas.topics import INBOX
 from schemas.units import Unit
 from streams.accounts.apps import ALWAYS
 from streams.accounts.grants import FOR_EVER
+from streams.accounts.held import Held
 from streams.accounts.policy import Policy
-from streams.accounts.shelf import Held, Shelf
+from streams.accounts.shelf import Shelf
 from streams.accounts.state import OpenCharge
 
 _MAX_CACHED: Final = 100_000

@@ -37,10 +37,11 @@ from streams.accounts.open_charges import forget
 from streams.accounts.ordinary import OrdinaryCharges
 from streams.accounts.plausible import check_instants
 from streams.accounts.policy import Policy
-from streams.accounts.shelf import Accounts, Shelf
-from streams.accounts.snapshot import FORMAT, CorruptState
+from streams.accounts.records import FORMAT, CorruptState
+from streams.accounts.shelf import Shelf
 from streams.accounts.sources import Sources
 from streams.accounts.state import BUCKET_US, AccountState, Clock
+from streams.accounts.view import Accounts
 from streams.durable.machine import Output, RawRecord
 
 _encode = msgspec.json.Encoder().encode

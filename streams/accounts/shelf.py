@@ -9,37 +9,23 @@ Law it keeps: what is packed, and when, is seen in no output and in no record (2
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
+from streams.accounts.held import Held
 from streams.accounts.lane import Lane, decode_lane, encode_lane, enter, leave, note_final, usual_app
-from streams.accounts.old_snapshot import decode_old, is_old
 from streams.accounts.open_charges import close_charge, open_charge
 from streams.accounts.paging import PAGE_ROWS
 from streams.accounts.policy import Policy
+from streams.accounts.records import account_key, charges_key, lane_key, seal_record
+from streams.accounts.recovery import FurtherPages, Recovery
 from streams.accounts.snapshot import (
-    ACCOUNT,
-    GRANTS,
-    LANE,
-    OPEN,
-    CorruptState,
-    account_key,
-    charges_key,
-    copy_of,
     decode_account,
     decode_charges,
     encode_account,
     encode_charge,
     encode_charges,
-    front_of,
-    lane_key,
-    open_record,
-    owner_of,
     records_of,
-    seal_record,
     take_charges,
     take_pages,
 )
@@ -49,33 +35,6 @@ WARM_ACCOUNTS: Final = 4096
 """So many accounts that were unpacked last stay so, and up to as many more that were before them."""
 PACKED_CHARGES, PACKED_BUCKETS = 60, 24
 """Accounts with more open charges, or charges in more buckets, stay unpacked."""
-
-
-class Held(Struct, gc=False, eq=False):
-    """One account. Packed (`state` is None) or not; `packed` and `packed_lane` are what the changelog has of it.
-
-    `lane` is the lane as it is, None where there is none or it is packed. `charges` are the open charges of a packed
-    account: a bucket, its page, the next bucket, ... `alarm_us` and `lapse_us`: when it next needs the clock.
-    """
-
-    workspace: str
-    state: AccountState | None = None
-    packed: bytes = b""
-    lane: Lane | None = None
-    packed_lane: bytes = b""
-    charges: tuple[int | bytes, ...] = ()
-    alarm_us: int | None = None
-    lapse_us: int | None = None
-    has_changed: bool = False
-    """Whether the account has changed otherwise than by ordinary charges since it was written."""
-
-
-class _Pages(Struct):
-    """Pages of one account found in the changelog, of a kind that a packed one does not have."""
-
-    charges: list[bytes]
-    grants: dict[int, bytes]
-    taken: dict[int, bytes]
 
 
 class Shelf:
@@ -90,8 +49,7 @@ class Shelf:
         self._pages: dict[bytes, bytes | None] = {}  # of packed accounts, since the last `take_changes`
         self._warm: dict[str, Held] = {}
         self._cooling: dict[str, Held] = {}
-        self._found: dict[str, _Pages] = {}
-        self._old: dict[bytes, bytes] = {}
+        self._recovery = Recovery()
 
     def lane(self, held: Held) -> Lane | None:
         """An account's lane, unpacked."""
@@ -247,10 +205,9 @@ class Shelf:
             found.extend(take_charges(state))
         changes.extend((key, None if body is None else seal_record(key, body)) for key, body in found)
 
-    def _unpack(self, held: Held) -> AccountState:
-        pages = self._found.pop(held.workspace, None) or _Pages([], {}, {})
-        pages.charges.extend(_pages_of(held))
-        state = decode_account(held.packed, pages.charges, pages.grants, pages.taken)
+    def _unpack(self, held: Held, further: FurtherPages | None = None) -> AccountState:
+        more = further or FurtherPages()
+        state = decode_account(held.packed, [*held.pages, *more.charges], more.grants, more.taken)
         if held.packed_lane and held.lane is None:
             held.lane = decode_lane(held.packed_lane)
         for at in range(0, len(held.charges), 2):
@@ -274,72 +231,20 @@ class Shelf:
                     self._warm[workspace] = held
         self._cooling, self._warm = self._warm, {}
 
-    # Reading back.
-
     def restore(self, key: bytes, value: bytes) -> None:
         """Take back one record."""
-        if is_old(value):
-            self._old[key] = value
-            return
-        body = open_record(key, value)
-        workspace, bucket, page = owner_of(key)
-        held = self.held.get(workspace)
-        if held is None:
-            held = self.held[workspace] = Held(workspace)
-        if key.startswith(ACCOUNT):
-            held.packed = body
-        elif key.startswith(LANE):
-            held.packed_lane = body
-        elif key.startswith(OPEN):
-            if page == 0:
-                held.charges = (*held.charges, bucket, body)
-            else:
-                self._found.setdefault(workspace, _Pages([], {}, {})).charges.append(body)
-        else:
-            found = self._found.setdefault(workspace, _Pages([], {}, {}))
-            (found.grants if key.startswith(GRANTS) else found.taken)[page] = body
+        self._recovery.take(key, value)
 
     def restored(self, complete_us: int) -> None:
-        """Everything is back. Buckets final by then were written late by a paused worker: they go."""
-        self._take_old()
+        """Everything is back, the clock being at `complete_us`; CorruptState if it does not fit."""
+        recovery, self._recovery = self._recovery, Recovery()
+        recovery.finish(complete_us)
+        self.held = recovery.held
+        self._pages.update(dict.fromkeys(recovery.gone))
         for held in self.held.values():
-            if held.state is not None:
-                continue
-            if not held.packed:
-                raise CorruptState(
-                    f"the changelog holds records of workspace {held.workspace!r} but not "
-                    f"{account_key(held.workspace)!r}: restore accounts.changelog from a copy"
-                )
-            held.alarm_us, held.lapse_us, in_lane = front_of(held.packed)
-            if not in_lane:
-                held.packed_lane = b""  # written late by a paused worker
-            elif not held.packed_lane:
-                raise CorruptState(
-                    f"the changelog holds {account_key(held.workspace)!r} but not {lane_key(held.workspace)!r}, "
-                    "without which its balances are old: restore accounts.changelog from a copy"
-                )
-            stale = [at for at in range(0, len(held.charges), 2) if _is_final(held.charges[at], complete_us)]
-            for at in reversed(stale):
-                self._pages[charges_key(held.workspace, held.charges[at])] = None  # type: ignore[arg-type]
-                held.charges = held.charges[:at] + held.charges[at + 2 :]
-            if len(held.charges) > 2 * PACKED_BUCKETS or held.workspace in self._found:
-                self._unpack(held)
-
-    def _take_old(self) -> None:
-        """Accounts in the format before this one, all of them to be written in this."""
-        buckets: dict[str, list[bytes]] = {}
-        for key, value in self._old.items():
-            if key.startswith(OPEN):
-                buckets.setdefault(key[len(OPEN) :].rsplit(b"/", 1)[0].decode(), []).append(value)
-                self._pages[key] = None
-        for key, value in self._old.items():
-            if key.startswith(ACCOUNT):
-                try:
-                    state = decode_old(value, buckets.get(key[len(ACCOUNT) :].decode(), ()))
-                except msgspec.DecodeError as error:
-                    raise CorruptState(f"changelog record {key!r} cannot be read: {error}") from None
-                self.held[state.workspace] = Held(state.workspace, state)
-        self._old.clear()
+            further = recovery.further.get(held.workspace)
+            if further is not None or len(held.charges) > 2 * PACKED_BUCKETS:
+                self._unpack(held, further)
 
     def buckets(self, held: Held) -> Iterator[int]:
         """The buckets with open charges."""
@@ -347,15 +252,6 @@ class Shelf:
             yield from held.state.buckets
         else:
             yield from held.charges[::2]  # type: ignore[misc]
-
-
-def _pages_of(held: Held) -> list[bytes]:
-    return [page for page in held.charges if isinstance(page, bytes)]
-
-
-def _is_final(bucket: int | bytes, complete_us: int) -> bool:
-    assert isinstance(bucket, int), "a page follows its bucket"
-    return (bucket + 1) * BUCKET_US <= complete_us
 
 
 def _is_small(state: AccountState) -> bool:
@@ -374,25 +270,3 @@ def _pack(held: Held, state: AccountState) -> None:
     for bucket in state.buckets:
         charges += (bucket, encode_charges(state, bucket, 0) or b"")
     held.charges, held.state, held.lane = tuple(charges), None, None
-
-
-class Accounts(Mapping[str, AccountState]):
-    """The accounts as they stand, for whoever looks at them: each a copy of its own."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-
-    def __getitem__(self, workspace: str) -> AccountState:
-        held = self._shelf.held[workspace]
-        live = held.state
-        state = copy_of(live) if live is not None else decode_account(held.packed, _pages_of(held))
-        lane = self._shelf.lane(held)
-        if lane is not None:
-            leave(state, decode_lane(encode_lane(lane)))
-        return state
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shelf.held)
-
-    def __len__(self) -> int:
-        return len(self._shelf.held)

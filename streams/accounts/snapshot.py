@@ -1,42 +1,27 @@
-"""How an account is written to the changelog: in records that are small and the same for the same history.
+"""How an account is written to the changelog: the same bytes for the same history (`records` says which records).
 
-`w/<workspace>` is the account as its last fact that was no ordinary charge left it: a snapshot. `l/<workspace>` is what
-ordinary charges have made of it since (`lane`). What can be long stands on pages, of which only those touched are
-written: `o/<workspace>/<bucket>/<page>` open charges, `g/<workspace>/<page>` grants after the first few,
-`c/<workspace>/<page>` command and payment ids, once and for all when a page is full. What is derived is not written.
-
-Every record begins with the format's number and a checksum over key and content; what does not fit is refused.
+What is derived is not written.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from schemas.changes import AlertsSet
-from schemas.errors import QuarterhourError
 from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
 from streams.accounts.changing import keep_app
 from streams.accounts.grants import FOR_EVER, Grant
 from streams.accounts.open_charges import reopen
+from streams.accounts.records import GRANTS, OPEN, TAKEN, CorruptState, account_key, charges_key, owner_of, page_key
 from streams.accounts.state import DUE, AccountState, Activity, OpenCharge, Taken
 
-FORMAT = 2
-"""Raise it whenever the layout of any record changes."""
-ACCOUNT, LANE, OPEN, GRANTS, TAKEN = b"w/", b"l/", b"o/", b"g/", b"c/"
-_FORMAT_BYTE = bytes((FORMAT,))
-_HEAD_BYTES = 5
 _FRONT = struct.Struct(">qq?")
 _NEVER = 2**63 - 1
 _GrantRow = tuple[str, str, int, int, int, str | None, int, bool, int | None]
-
-
-class CorruptState(QuarterhourError):
-    """A state record of another format, or one that is damaged or missing. Going on would change balances."""
 
 
 class _Account(Struct, array_like=True):
@@ -79,63 +64,6 @@ _decode_account = msgspec.msgpack.Decoder(_Account).decode
 decode_charges = msgspec.msgpack.Decoder(list[OpenCharge]).decode
 _decode_grants = msgspec.msgpack.Decoder(list[_GrantRow]).decode
 _decode_taken = msgspec.msgpack.Decoder(list[Taken]).decode
-
-
-def seal_record(key: bytes, body: bytes) -> bytes:
-    """A record's content behind its head."""
-    return _FORMAT_BYTE + crc32(body, crc32(key)).to_bytes(4, "big") + body
-
-
-def open_record(key: bytes, value: bytes) -> bytes:
-    """A record's content; CorruptState if it is of another format, or damaged."""
-    if not value or value[0] != FORMAT:
-        found = f"format {value[0]}" if value else "nothing"
-        raise CorruptState(
-            f"changelog record {key!r} holds {found}, this version reads format {FORMAT}: run the version that wrote "
-            "it, or reset accounts.changelog and the group quarterhour-accounts so that the state is made anew from "
-            "account.inbox (the ledger's repeats are dropped by their readers)"
-        )
-    body = value[_HEAD_BYTES:]
-    if len(value) < _HEAD_BYTES or int.from_bytes(value[1:_HEAD_BYTES], "big") != crc32(body, crc32(key)):
-        raise CorruptState(
-            f"changelog record {key!r} is damaged (its checksum does not fit): restore accounts.changelog from a copy, "
-            "or reset it and the group quarterhour-accounts so that the state is made anew from account.inbox"
-        )
-    return body
-
-
-def account_key(workspace: str) -> bytes:
-    """The key of an account's record."""
-    return ACCOUNT + workspace.encode()
-
-
-def lane_key(workspace: str) -> bytes:
-    """The key of the record of ordinary charges since."""
-    return LANE + workspace.encode()
-
-
-def charges_key(workspace: str, bucket: int, page: int = 0) -> bytes:
-    """The key of a page of open charges."""
-    return b"o/%b/%d/%d" % (workspace.encode(), bucket, page)
-
-
-def page_key(kind: bytes, workspace: str, page: int) -> bytes:
-    """The key of a page of grants or of ids."""
-    return b"%b%b/%d" % (kind, workspace.encode(), page)
-
-
-def owner_of(key: bytes) -> tuple[str, int, int]:
-    """The workspace of a record's key, its bucket and its page (0 where it has none)."""
-    kind, rest = key[:2], key[2:]
-    if kind in (ACCOUNT, LANE):
-        return rest.decode(), 0, 0
-    if kind in (GRANTS, TAKEN):
-        name, page = rest.rsplit(b"/", 1)
-        return name.decode(), 0, int(page)
-    if kind != OPEN:
-        raise CorruptState(f"changelog record {key!r} is of no kind this version knows; see its head for the format")
-    name, bucket, page = rest.rsplit(b"/", 2)
-    return name.decode(), int(bucket), int(page)
 
 
 def take_pages(state: AccountState) -> Iterator[tuple[bytes, bytes | None]]:

@@ -18,8 +18,9 @@ from schemas.topics import LEDGER
 from streams.accounts.invariants import broken_laws
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
+from streams.accounts.records import FORMAT, CorruptState
 from streams.accounts.shelf import Shelf
-from streams.accounts.snapshot import FORMAT, CorruptState, records_of
+from streams.accounts.snapshot import records_of
 from streams.durable.machine import Output
 from tests.accounts.story import CENT, DAY, HOUR, T0, USD, Teller, by_workspace, catalog, command, funds, ledger, raw
 
