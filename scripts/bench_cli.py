@@ -59,11 +59,14 @@ def reconcile(context: typer.Context) -> None:
 def accounts(
     charges: Annotated[int, typer.Option(min=1, help="charges to post")] = 200_000,
     workspaces: Annotated[int, typer.Option(min=1, help="how many the second run has")] = bench_accounts.MANY,
+    grants: Annotated[int, typer.Option(min=100, help="of a workspace with many")] = bench_accounts.GRANTS,
+    busy: Annotated[int, typer.Option(min=10, help="charges a day of a busy workspace")] = bench_accounts.BUSY,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on one line")] = False,
 ) -> None:
-    """Postings a second of one core with 10 workspaces and with many. A million need about 7 GB of memory.
+    """Postings a second of one core with 10 workspaces and with a million, which also recover; a workspace with many
+    grants, and a busy one. About three minutes and 5 GB of memory.
 
-    Example: quarterhour bench accounts --charges 100000 --workspaces 20000
+    Example: quarterhour bench accounts --charges 100000 --workspaces 20000 --grants 1000 --busy 100000
     """
-    found = bench_accounts.bench(charges, workspaces)
+    found = bench_accounts.bench(charges, workspaces, grants, busy)
     print(json.dumps(found, indent=None if as_json else 2))

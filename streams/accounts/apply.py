@@ -16,7 +16,7 @@ from streams.accounts.decision import Decision
 from streams.accounts.grants import GRANT, grant_of
 from streams.accounts.open_charges import close_charge, move_charge, open_charge, owe_for_good, pay, pay_for_good
 from streams.accounts.postings import USAGE
-from streams.accounts.state import DUE, AccountState, Clock, OpenCharge, Seen
+from streams.accounts.state import DUE, AccountState, Clock, OpenCharge
 
 _EVERYTHING_IS_OPEN = Clock()
 DAYS_KEPT = 10
@@ -30,11 +30,9 @@ def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountStat
     if decision.moved is not None:
         move_charge(state, *decision.moved)
     if decision.seen is not None and decision.record is not None:
-        command_id, digest = decision.seen
-        seen = Seen(digest, decision.record.origin.offset)
-        state.commands[command_id] = (*state.commands.get(command_id, ()), seen)
+        state.take(("command", *decision.seen, decision.record.origin.offset))
     if decision.payment is not None:
-        state.payments[decision.payment[0]] = decision.payment[1]
+        state.take(("payment", *decision.payment, 0))
     state.raised = decision.raised
     return state
 
@@ -52,7 +50,7 @@ def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_
         fold_change(state, change)
     for opened in record.grants:
         grant = grant_of(opened, clock.now_us)
-        state.grants[grant.account] = grant
+        state.keep_grant(grant)
         if not opened.moved:
             state.last_added_micros = opened.amount_micros
     for line in record.lines:
@@ -100,10 +98,13 @@ def _fold_line(state: AccountState, line: Line) -> None:
     grant.remaining_micros = after = before + amount
     if not grant.expired:
         state.available_micros += amount
+    state.touched_grants[grant.page] = None
     if before == 0:
         state.purse.add(grant)
+        state.spent.discard(account)
     elif after == 0:
         state.purse.remove(grant)
+        state.spent.add(account)
 
 
 def _fold_charge(state: AccountState, charge: Charge, posting: list[Line], clock: Clock) -> OpenCharge | None:

@@ -93,8 +93,9 @@ def _needs_another_charge(state: AccountState, held: OpenCharge, start_us: int) 
     if held.due_micros:
         return True
     first, last = min(start_us, held.start_us), max(start_us, held.start_us)
-    grants = [*state.purse.free, *(state.grants[account] for account, _ in held.parts)]
-    return any(first < grant.expires_us <= last for grant in grants)
+    soonest = next(state.purse.free_after(first), None)
+    grants = [state.grants[account] for account, _ in held.parts]
+    return any(first < grant.expires_us <= last for grant in ([soonest, *grants] if soonest else grants))
 
 
 def _verdict_of(held: OpenCharge) -> Verdict:

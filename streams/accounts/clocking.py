@@ -7,6 +7,7 @@ still use it. So what a grant paid for does not depend on the order in which uni
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from zlib import crc32
 
@@ -32,15 +33,13 @@ SECONDS_OF_REFRESH = 3600
 def decide_clock(state: AccountState, moment: Moment, policy: Policy) -> Decision:
     """What follows for one account from the clock having moved to `moment.clock`."""
     clock = moment.clock
-    mortal = sorted(
-        (g for g in state.grants.values() if g.expires_us < FOR_EVER), key=lambda g: (g.expires_us, g.account)
-    )
+    mortal = list(_near(state, clock, policy))
     renewed = renewals(state, clock.now_us, policy) if state.subscriptions else []
     at_us = max(clock.now_us, state.as_of_us)
     asked = top_up_due(state, [], state.paid_shared_micros, at_us, state.sequence + 1, policy)
     if asked is not None:
         renewed.append((max(0, at_us), asked))
-    if not mortal and not renewed:
+    if not state.mortal and not renewed:
         return unchanged(state)
     draft = Draft(state, clock)
     draft.changes = [change for _, change in renewed]
@@ -94,30 +93,43 @@ def warning_due(grant: Grant, clock: Clock, policy: Policy) -> int | None:
     return nearest
 
 
+def _near(state: AccountState, clock: Clock, policy: Policy) -> Iterator[Grant]:
+    """The grants that expire soon enough, or have, for the clock to matter to them, soonest first."""
+    horizon_us = clock.now_us + max(policy.expiring_days, default=0) * MICROS_PER_DAY
+    for expires_us, account in state.mortal:
+        if expires_us > horizon_us:
+            return
+        yield state.grants[account]
+
+
 def pass_time(state: AccountState, clock: Clock, policy: Policy) -> None:
     """Fold the clock into the account, after `decide_clock` has said what follows from it."""
-    for grant in state.grants.values():
+    for grant in _near(state, clock, policy):
         days = warning_due(grant, clock, policy)
         if days is not None:
             grant.warned_days = days
+            state.touched_grants[grant.page] = None
         if grant.expires_us <= clock.now_us and not grant.expired:
             grant.expired = True
+            state.touched_grants[grant.page] = None
             state.available_micros -= grant.remaining_micros
+    state.unwarned.clear()
 
 
 def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
     """When the account next needs the clock: `next_alarm_us` by `now`, `next_lapse_us` by `complete`."""
-    alarms: list[int] = []
-    lapses: list[int] = []
-    for grant in state.grants.values():
-        if grant.expires_us == FOR_EVER:
-            continue
-        if not grant.expired:
-            warned = FOR_EVER if grant.warned_days is None else grant.warned_days
-            alarms.extend(grant.expires_us - d * MICROS_PER_DAY for d in policy.expiring_days if d < warned)
-            alarms.append(grant.expires_us)
-        if grant.expires_us > clock.complete_us:
-            lapses.append(grant.expires_us)
+    state.unwarned.update(account for account in state.added if _is_late(state, account, clock, policy))
+    state.added.clear()
+    alarms = [
+        state.grants[account].expires_us - days * MICROS_PER_DAY
+        for account in state.unwarned & state.grants.keys()
+        for days in policy.expiring_days
+    ]
+    for days in (*policy.expiring_days, 0):
+        # A warning that is not due yet was not given yet; one that was due is given, but for those of `unwarned`.
+        expires_us = _first_after(state, clock.now_us + days * MICROS_PER_DAY)
+        if expires_us is not None:
+            alarms.append(expires_us - days * MICROS_PER_DAY)
     for held in state.subscriptions.values():
         renewal_us = next_renewal_us(state, held, clock.now_us, policy)
         if renewal_us is not None:
@@ -133,7 +145,18 @@ def schedule(state: AccountState, clock: Clock, policy: Policy) -> None:
     if any(told.moves_with_time for told in state.entitled.values()):
         alarms.append(next_refresh_us(state.workspace, clock.now_us))
     state.next_alarm_us = min(alarms, default=None)
-    state.next_lapse_us = min(lapses, default=None)
+    state.next_lapse_us = _first_after(state, clock.complete_us)
+
+
+def _is_late(state: AccountState, account: str, clock: Clock, policy: Policy) -> bool:
+    grant = state.grants.get(account)
+    return grant is not None and warning_due(grant, clock, policy) is not None
+
+
+def _first_after(state: AccountState, at_us: int) -> int | None:
+    """The next instant at which a grant expires."""
+    at = bisect_right(state.mortal, at_us, key=lambda entry: entry[0])
+    return state.mortal[at][0] if at < len(state.mortal) else None
 
 
 def next_refresh_us(workspace: str, now_us: int) -> int:

@@ -5,11 +5,14 @@ Lines come in postings that sum to zero; the first line of a posting says what i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from heapq import merge
+
 from schemas.changes import Change
 from schemas.ledger import Balances, Charge, EntryKind, GrantOpened, LedgerRecord, Line, seal
 from schemas.units import Origin
 from streams.accounts.grants import Grant, grant_of, order_of_use
-from streams.accounts.state import DUE, AccountState, Clock
+from streams.accounts.state import BEFORE_ALL, DUE, AccountState, Clock
 
 
 class Draft:
@@ -89,14 +92,14 @@ class Draft:
         self.grants.append(opened)
         return grant_of(opened, self.clock.now_us)
 
-    def usable(self, app: str) -> list[Grant]:
-        """The grants an app may use, in the order of use, with those credited within this record."""
-        grants = self.state.purse.for_app(app)
+    def usable(self, app: str, start_us: int = BEFORE_ALL) -> Iterator[Grant]:
+        """The grants an app may use for a unit that starts then, in the order of use, with those credited within this
+        record. They are looked at one by one: there may be many, and the first mostly pays."""
+        grants = self.state.purse.for_app(app, start_us)
         if not self.credited:
             return grants
-        by_account = {grant.account: grant for grant in grants}
-        by_account.update((grant.account, grant) for grant in self.credited if grant.fits(app))
-        return sorted(by_account.values(), key=order_of_use)
+        more = {grant.account: grant for grant in self.credited if grant.remaining_micros == 0 and grant.fits(app)}
+        return merge(grants, sorted(more.values(), key=order_of_use), key=order_of_use)
 
     def record(
         self, kind: EntryKind, time_us: int, origin: Origin, cause: str, actor: str | None = None, note: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -18,7 +19,8 @@ class Grant(Struct, gc=False):
     """One grant. `account` is its ledger account; `expires_us` is `FOR_EVER` for credit that does not expire.
 
     `expired` says that the clock's `now` has passed the expiry: alerts no longer count it. `warned_days` is the nearest
-    warning of A1 that has passed. `holds` counts the open charges that a reversal could return to it (derived).
+    warning of A1 that has passed. `holds` counts the open charges that a reversal could return to it, `page` is where
+    it is written (derived).
     """
 
     account: str
@@ -31,6 +33,7 @@ class Grant(Struct, gc=False):
     expired: bool = False
     warned_days: int | None = None
     holds: int = 0
+    page: int = 0
 
     @property
     def is_free(self) -> bool:
@@ -67,6 +70,10 @@ def order_of_use(grant: Grant) -> tuple[bool, bool, int, int, str]:
     return (True, grant.app is None, 0, grant.granted_us, grant.account)
 
 
+def _expiry(grant: Grant) -> int:
+    return grant.expires_us
+
+
 class Purse:
     """The grants with something left, kept in the order of use, so that a charge looks at few of them."""
 
@@ -76,10 +83,16 @@ class Purse:
         self.free: list[Grant] = []
         self.paid: dict[str | None, list[Grant]] = {}
 
-    def for_app(self, app: str) -> list[Grant]:
-        """The grants an app may use, first to use first."""
-        own = self.paid.get(app, ())
-        return [*self.free, *own, *self.paid.get(None, ())]
+    def for_app(self, app: str, start_us: int) -> Iterator[Grant]:
+        """The grants an app may use for a unit that starts then, first to use first (C3)."""
+        yield from self.free_after(start_us)
+        yield from self.paid.get(app, ())
+        yield from self.paid.get(None, ())
+
+    def free_after(self, start_us: int) -> Iterator[Grant]:
+        """The free grants that a unit may use, soonest expiry first."""
+        for at in range(bisect_right(self.free, start_us, key=_expiry), len(self.free)):
+            yield self.free[at]
 
     def add(self, grant: Grant) -> None:
         """The grant has something left again."""

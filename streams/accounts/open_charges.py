@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from schemas.instants import day_of
 from streams.accounts.activity import note_charge
 from streams.accounts.grants import Grant
+from streams.accounts.paging import Pages
 from streams.accounts.state import DUE, AccountState, DueItem, OpenCharge
 
 
@@ -18,11 +19,15 @@ def open_charge(state: AccountState, charge: OpenCharge) -> None:
     """Keep a charge open."""
     bucket = charge.bucket
     state.open[charge.unit_id] = charge
-    units = state.buckets.get(bucket)
-    if units is None:
-        units = state.buckets[bucket] = set()
-    units.add(charge.unit_id)
-    state.touched.add(bucket)
+    pages = state.buckets.get(bucket)
+    if pages is None:
+        pages = state.buckets[bucket] = Pages()
+    charge.page = pages.add(charge.unit_id)
+    state.touched[bucket, charge.page] = None
+    _index(state, charge)
+
+
+def _index(state: AccountState, charge: OpenCharge) -> None:
     if charge.pool and charge.covered != "included":
         insort(state.past.setdefault(charge.pool, []), (charge.start_us, charge.unit_id))
     for account, _ in charge.parts:
@@ -36,10 +41,10 @@ def close_charge(state: AccountState, charge: OpenCharge) -> None:
     """Keep it no longer."""
     bucket = charge.bucket
     del state.open[charge.unit_id]
-    state.buckets[bucket].remove(charge.unit_id)
-    if not state.buckets[bucket]:
+    state.buckets[bucket].remove(charge.page, charge.unit_id)
+    if not state.buckets[bucket].rows:
         del state.buckets[bucket]
-    state.touched.add(bucket)
+    state.touched[bucket, charge.page] = None
     if charge.pool and charge.covered != "included":
         _take_from_past(state, charge)
     state.owing.discard(charge.unit_id)
@@ -64,23 +69,26 @@ def _take_from_past(state: AccountState, charge: OpenCharge) -> None:
 
 
 def reopen(state: AccountState, charges: Iterable[OpenCharge]) -> None:
-    """Take back open charges from the changelog."""
+    """Take back open charges from the changelog, each on its page."""
     for charge in charges:
-        open_charge(state, charge)
-    state.touched.clear()
+        state.open[charge.unit_id] = charge
+        pages = state.buckets.get(charge.bucket)
+        if pages is None:
+            pages = state.buckets[charge.bucket] = Pages()
+        pages.put(charge.page, charge.unit_id)
+        _index(state, charge)
 
 
 def forget(state: AccountState, bucket: int) -> None:
     """The charges of a bucket can no longer change: drop them, and the grants that nothing can touch any more."""
-    for unit_id in sorted(state.buckets[bucket]):
+    for unit_id in [unit_id for row in state.buckets[bucket].rows.values() for unit_id in row]:
         charge = state.open[unit_id]
         note_charge(state, charge, is_final=True)
         close_charge(state, charge)
         if charge.due_micros:
             owe_for_good(state, charge.start_us, charge.app, charge.due_micros)
-    spent = [account for account, grant in state.grants.items() if not grant.remaining_micros and not grant.holds]
-    for account in spent:
-        del state.grants[account]
+    for account in [account for account in state.spent if not state.grants[account].holds]:
+        state.drop_grant(state.grants[account])
 
 
 def pay(state: AccountState, charge: OpenCharge, grant: Grant, amount_micros: int) -> None:
@@ -95,7 +103,7 @@ def pay(state: AccountState, charge: OpenCharge, grant: Grant, amount_micros: in
         grant.holds += 1
     parts[grant.account] = parts.get(grant.account, 0) + amount_micros
     charge.parts = tuple(parts.items())
-    state.touched.add(charge.bucket)
+    state.touched[charge.bucket, charge.page] = None
 
 
 def owe_for_good(state: AccountState, start_us: int, app: str, amount_micros: int) -> None:

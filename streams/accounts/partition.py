@@ -11,7 +11,7 @@ the order in which units arrive within the allowed lateness.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -32,20 +32,16 @@ from streams.accounts.apply import commit
 from streams.accounts.clocking import pass_time, schedule
 from streams.accounts.decide import decide
 from streams.accounts.decision import ClockMoved, Decision, Moment
-from streams.accounts.open_charges import forget, reopen
+from streams.accounts.old_snapshot import decode_checkpoint, is_old
+from streams.accounts.open_charges import forget
+from streams.accounts.ordinary import OrdinaryCharges
 from streams.accounts.plausible import check_instants
 from streams.accounts.policy import Policy
-from streams.accounts.snapshot import (
-    ACCOUNT,
-    account_key,
-    bucket_key,
-    decode_account,
-    decode_bucket,
-    encode_account,
-    encode_bucket,
-)
+from streams.accounts.records import FORMAT, CorruptState
+from streams.accounts.shelf import Shelf
 from streams.accounts.sources import Sources
-from streams.accounts.state import BUCKET_US, AccountState, Clock, OpenCharge
+from streams.accounts.state import BUCKET_US, AccountState, Clock
+from streams.accounts.view import Accounts
 from streams.durable.machine import Output, RawRecord
 
 _encode = msgspec.json.Encoder().encode
@@ -53,6 +49,8 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class _Checkpoint(Struct, array_like=True):
+    format: int
+    settings: str
     marks: list[tuple[int, int, int]]
     clocks: list[tuple[int, int, int]]
     clock: tuple[int, int]
@@ -63,43 +61,46 @@ _unpack = msgspec.msgpack.Decoder(_Checkpoint).decode
 
 
 class AccountsPartition:
-    """All accounts of one inbox partition. `rejected_partitions`: how many partitions the rejected topic has."""
+    """All accounts of one inbox partition. `rejected_partitions`: how many partitions the rejected topic has; without
+    `in_lanes` every unit is decided in full, to the same effect and slower."""
 
-    def __init__(self, partition: int, policy: Policy, rejected_partitions: int = 1) -> None:
+    def __init__(self, partition: int, policy: Policy, rejected_partitions: int = 1, in_lanes: bool = True) -> None:
         self.partition = partition
         self.policy = policy
-        self.accounts: dict[str, AccountState] = {}
+        self.shelf = Shelf(policy)
         self.sources = Sources()
         self.agenda = Agenda()
         self.counts: dict[str, int] = {}
         """What became of the inbox records (law 7): posted, unchanged, repeated, refused, clock or rejected."""
         self._rejected_partition = partition % rejected_partitions
-        self._dirty: set[str] = set()
-        self._restored_charges: list[tuple[str, list[OpenCharge]]] = []
+        self._ordinary = OrdinaryCharges(policy, partition)
+        self._in_lanes = in_lanes
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take back one state record."""
-        if key.startswith(ACCOUNT):
-            state = decode_account(value)
-            self.accounts[state.workspace] = state
-        else:
-            self._restored_charges.append(decode_bucket(value))
+        self.shelf.restore(key, value)
 
     def restored(self, checkpoint: bytes | None) -> None:
-        """Join accounts and open charges, and take back the marks and clocks."""
+        """Take back the marks and clocks, and look over what was restored; CorruptState if it does not fit."""
+        settings = self._ordinary.settings
         if checkpoint is not None:
-            held = _unpack(checkpoint)
+            held = _checkpoint(checkpoint)
+            settings = held.settings
             self.sources.marks = {source: (offset, index) for source, offset, index in held.marks}
             self.sources.clocks = {source: Clock(now, complete) for source, now, complete in held.clocks}
             self.sources.clock = Clock(*held.clock)
             self.counts = dict(held.counts)
-        for workspace, charges in self._restored_charges:
-            reopen(self.accounts[workspace], charges)
-            self.agenda.add_bucket(workspace, charges[0].bucket)
-        self._restored_charges = []
-        for state in self.accounts.values():
-            schedule(state, self.sources.clock, self.policy)
-            self.agenda.add(state)
+        self.shelf.restored(self.sources.clock.complete_us)
+        for workspace, account in self.shelf.held.items():
+            self.agenda.add(workspace, account.alarm_us, account.lapse_us)
+            for bucket in self.shelf.buckets(account):
+                self.agenda.add_bucket(workspace, bucket)
+        if settings != self._ordinary.settings:
+            for workspace in self.shelf.held:
+                state = self.shelf.state(workspace)
+                state.added = list(state.grants)
+                self._schedule(state)
+                self.shelf.close(state, has_changed=True)
 
     def step(self, records: Sequence[RawRecord]) -> list[Output]:
         """Fold a contiguous run of inbox records; the outputs in order."""
@@ -116,16 +117,14 @@ class AccountsPartition:
             self.counts[outcome] = self.counts.get(outcome, 0) + 1
         return outputs
 
-    def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
-        """The accounts and buckets that changed since the last call, in the order of their keys."""
-        changes: list[tuple[bytes, bytes | None]] = []
-        for workspace in self._dirty:
-            state = self.accounts[workspace]
-            changes.append((account_key(workspace), encode_account(state)))
-            changes.extend((bucket_key(workspace, bucket), encode_bucket(state, bucket)) for bucket in state.touched)
-            state.touched.clear()
-        self._dirty.clear()
-        return sorted(changes, key=lambda change: change[0])
+    @property
+    def accounts(self) -> Mapping[str, AccountState]:
+        """The accounts as they stand, to look at: each a copy."""
+        return Accounts(self.shelf)
+
+    def take_changes(self) -> list[tuple[bytes, bytes | None]]:
+        """The records that changed since the last call (see `snapshot`)."""
+        return self.shelf.take_changes()
 
     def outcome_counts(self) -> dict[str, int]:
         """See `PartitionMachine.outcome_counts`."""
@@ -136,7 +135,8 @@ class AccountsPartition:
         sources = self.sources
         marks = [(source, *mark) for source, mark in sorted(sources.marks.items())]
         clocks = [(source, *clock) for source, clock in sorted(sources.clocks.items())]
-        return _pack(_Checkpoint(marks, clocks, sources.clock, sorted(self.counts.items())))
+        settings = self._ordinary.settings
+        return _pack(_Checkpoint(FORMAT, settings, marks, clocks, sources.clock, sorted(self.counts.items())))
 
     def _fold(self, fact: InboxRecord, raw: RawRecord, outputs: list[Output]) -> str:
         """Fold one record; what became of it."""
@@ -153,6 +153,15 @@ class AccountsPartition:
             if self.sources.hear(fact):
                 self._pass_time(raw.offset, outputs)
             return "clock"
+        held = self.shelf.held.get(fact.workspace)
+        if held is not None and self._in_lanes:
+            found = self._ordinary.take(self.shelf, held, fact, raw.offset, self.sources.clock.complete_us)
+            if found is not None:
+                if not found:
+                    return "unchanged"
+                outputs.append(Output(LEDGER, self.partition, fact.workspace.encode(), found))
+                self.agenda.add_bucket(held.workspace, fact.start_us // BUCKET_US)
+                return "posted"
         decision = self._decide(fact, raw, outputs)
         if decision.aside:
             error = InvalidRecord("final_unit", "start_us", str(fact.start_us), "U5", decision.aside)
@@ -163,17 +172,17 @@ class AccountsPartition:
     def _decide(self, fact: Unit | Command, raw: RawRecord, outputs: list[Output]) -> Decision:
         clock = self.sources.clock
         workspace = fact.workspace
-        state = self.accounts.get(workspace) or AccountState(workspace)
+        state = self.shelf.state(workspace)
         decision = decide(state, fact, Moment(self.partition, raw.offset, clock), self.policy)
         record = decision.record
+        has_changed = False
         if isinstance(fact, Unit) and fact.start_us > state.newest_us and not decision.aside:
             state.newest_us = fact.start_us
-            self._dirty.add(workspace)
+            has_changed = True
         if record is None and decision.moved is None:
+            self.shelf.close(state, has_changed)
             return decision
         commit(state, decision, clock)
-        self.accounts[workspace] = state
-        self._dirty.add(workspace)
         emitted, reschedules = self._emit(decision, outputs), False
         if record is not None and record.kind != "command_refused" and not is_silent(state, record):
             moment = Moment(self.partition, raw.offset, clock)
@@ -184,35 +193,37 @@ class AccountsPartition:
             self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
         if record is not None and (record.grants or record.changes or reschedules):
             self._schedule(state)
+        self.shelf.close(state, has_changed=True)
         return decision
 
     def _pass_time(self, offset: int, outputs: list[Output]) -> None:
         """The clock has moved: alerts, lapses, and what can no longer change is forgotten."""
         clock = self.sources.clock
         index = 0
-        for workspace in self.agenda.due(clock, self.accounts):
-            state = self.accounts[workspace]
+        for workspace in self.agenda.due(clock, self.shelf.held):
+            state = self.shelf.state(workspace)
             decision = decide(state, ClockMoved(), Moment(self.partition, offset, clock, index), self.policy)
             commit(state, decision, clock)
             pass_time(state, clock, self.policy)
-            self._dirty.add(workspace)
             index += self._emit(decision, outputs)
             moment = Moment(self.partition, offset, clock, index)
             told = Announcer(state, moment, self.policy, 0, clock.now_us).clock()
             index += self._announce(told, outputs)
             self._schedule(state)
+            self.shelf.close(state, has_changed=True)
         for bucket, workspace in self.agenda.final_buckets(clock.complete_us):
-            state = self.accounts[workspace]
-            if bucket in state.buckets:
+            account = self.shelf.held[workspace]
+            if self.shelf.has_bucket(account, bucket) and not self.shelf.forget(account, bucket):
+                state = self.shelf.state(workspace)
                 forget(state, bucket)
                 self._schedule(state)
-                self._dirty.add(workspace)
+                self.shelf.close(state, has_changed=True)
 
     def _schedule(self, state: AccountState) -> None:
         before = (state.next_alarm_us, state.next_lapse_us)
         schedule(state, self.sources.clock, self.policy)
         if (state.next_alarm_us, state.next_lapse_us) != before:
-            self.agenda.add(state)
+            self.agenda.add(state.workspace, state.next_alarm_us, state.next_lapse_us)
 
     def _emit(self, decision: Decision, outputs: list[Output]) -> int:
         """Append a decision's outputs; how many."""
@@ -239,7 +250,7 @@ class AccountsPartition:
     def _reply(self, command: Command, decision: Decision, offset: int, index: int) -> Output:
         """The answer to a command, also to one given before (law 3)."""
         workspace, command_id, digest = command.workspace, command.command_id, digest_of(command)
-        known = self.accounts[workspace].commands[command_id]
+        known = self.shelf.in_use(workspace).commands[command_id]
         decided = next(seen.offset for seen in known if seen.digest == digest)
         origin = Origin(INBOX, self.partition, offset, index)
         reply = Reply(origin, workspace, command_id, digest, decided, decision.record)
@@ -247,7 +258,7 @@ class AccountsPartition:
 
     def _alert(self, alert: Alert, outputs: list[Output]) -> None:
         """Append an alert for whom it is for (A3)."""
-        alert = addressed(self.accounts[alert.workspace], alert)
+        alert = addressed(self.shelf.in_use(alert.workspace), alert)
         outputs.append(Output(ALERTS, self.partition, alert.workspace.encode(), _encode(alert)))
 
     def _aside(self, raw: RawRecord, error: InvalidRecord) -> Output:
@@ -261,3 +272,16 @@ class AccountsPartition:
         )  # fmt: skip
         key = f"{INBOX}/{self.partition}/{raw.offset}".encode()
         return Output(REJECTED, self._rejected_partition, key, _encode(aside))
+
+
+def _checkpoint(value: bytes) -> _Checkpoint:
+    try:
+        if is_old(value):
+            old = decode_checkpoint(value)
+            return _Checkpoint(FORMAT, "", old.marks, old.clocks, old.clock, old.counts)
+        held = _unpack(value)
+    except msgspec.DecodeError as error:
+        raise CorruptState(f"the position record of accounts.changelog cannot be read: {error}") from None
+    if held.format != FORMAT:
+        raise CorruptState(f"accounts.changelog is of format {held.format}, this version reads format {FORMAT}")
+    return held

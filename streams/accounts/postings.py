@@ -31,7 +31,7 @@ def charge(draft: Draft, charged: Charge) -> None:
     """A unit's price, split over the grants its app may use (C5); what they do not cover is due (C6)."""
     draft.charges.append(charged)
     draft.on_other(USAGE + charged.unit_kind, charged.price_micros)
-    usable = draft.usable(charged.app)
+    usable = draft.usable(charged.app, charged.start_us)
     parts, unfunded = burn(charged.price_micros, charged.start_us, usable, draft.remaining)
     for grant, part in parts:
         draft.on_grant(grant, -part)
@@ -83,7 +83,7 @@ def settle(draft: Draft, without: Collection[str] = ()) -> None:
         if item.unit_id and item.unit_id in without:
             continue
         if item.app not in usable_by_app:
-            usable_by_app[item.app] = draft.usable(item.app)
+            usable_by_app[item.app] = list(draft.usable(item.app))
         parts, _ = burn(item.amount_micros, item.start_us, usable_by_app[item.app], remaining)
         for grant, part in parts:
             used[grant.account] = used.get(grant.account, 0) + part

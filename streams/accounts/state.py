@@ -6,6 +6,7 @@ Leaves to others: how it changes (`apply`), how it is written down (`snapshot`).
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from schemas.changes import AlertsSet
 from schemas.instants import MICROS_PER_MINUTE, day_of
 from schemas.ledger import GENESIS_HASH, Covered
 from streams.accounts.apps import AppState, AutoPayment, ContractSpan, Payment, Subscription, Told
-from streams.accounts.grants import Grant, Purse
+from streams.accounts.grants import FOR_EVER, Grant, Purse
+from streams.accounts.paging import Pages
 
 BEFORE_ALL = -(2**62)
 """Stands for "not yet known" where instants are compared."""
@@ -46,8 +48,11 @@ class Clock(NamedTuple):
         return self.complete_us - self.complete_us % BUCKET_US
 
 
-class OpenCharge(Struct, gc=False):
-    """A charge that can still be corrected: who paid which part (`parts`: ledger account and amount, all positive)."""
+class OpenCharge(Struct, gc=False, array_like=True):
+    """A charge that can still be corrected: who paid which part (`parts`: ledger account and amount, all positive).
+
+    `page`: the page of its bucket on which it is written (derived from where it is written).
+    """
 
     unit_id: str
     app: str
@@ -59,6 +64,7 @@ class OpenCharge(Struct, gc=False):
     pool: str = ""
     kind: str = "conversation"
     channel: str = ""
+    page: int = 0
 
     @property
     def bucket(self) -> int:
@@ -69,6 +75,13 @@ class OpenCharge(Struct, gc=False):
     def due_micros(self) -> int:
         """The part that no credit has paid yet (C6)."""
         return sum(amount for account, amount in self.parts if account.startswith(DUE))
+
+
+Taken = tuple[str, str, str, int]
+"""An id that was taken: `command` or `payment`, the id, the command's digest or what the payment brought, and the inbox
+offset at which that was."""
+TAKEN_ROWS = 64
+"""Ids on a page."""
 
 
 class DueItem(NamedTuple):
@@ -93,16 +106,21 @@ class Activity(Struct, array_like=True):
 
 @dataclass(slots=True, eq=False)
 class AccountState:
-    """One workspace. The second block is derived from the first (and from the open charges).
+    """One workspace. The second block is derived from the first (and from the open charges), but for its last lines.
 
     `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
     by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the
     one that counts; `payments` what each payment id brought; `raised` the balance alerts whose condition holds (A2).
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
-    `as_of_us` is the newest instant of any record, `daily` units and micro-dollars charged by the day of their start,
-    for the last days; `activity` what each app has used lately (E4); `told`, `told_raised`, `entitled` and `band` what
-    was announced last (`announcing`).
+    `taken` lists the newest command and payment ids, after `taken_pages` full pages of them; `unwarned` the grants that
+    came when a warning of their expiry was due already. `as_of_us` is the newest instant of any record, `daily` units
+    and micro-dollars charged by the day of their start, for the last days; `activity` what each app has used lately
+    (E4); `told`, `told_raised`, `entitled` and `band` what was announced last (`announcing`).
+
+    `mortal` lists the grants that expire, soonest first, `spent` those used up. `added` are grants that `schedule` has
+    not seen. `touched`, `touched_grants` and `sealed` are pages to be written: of open charges by (bucket, page), of
+    grants, and of ids once full.
     """
 
     workspace: str
@@ -114,6 +132,9 @@ class AccountState:
     old_due: dict[tuple[int, str], int] = field(default_factory=dict)
     commands: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
     payments: dict[str, str] = field(default_factory=dict)
+    taken: list[Taken] = field(default_factory=list)
+    taken_pages: int = 0
+    unwarned: set[str] = field(default_factory=set)
     raised: tuple[str, ...] = ()
     apps: dict[str, AppState] = field(default_factory=dict)
     contracts: list[ContractSpan] = field(default_factory=list)
@@ -137,7 +158,11 @@ class AccountState:
     band: tuple[int, int] = (0, 0)
     open: dict[str, OpenCharge] = field(default_factory=dict)
 
-    buckets: dict[int, set[str]] = field(default_factory=dict)
+    buckets: dict[int, Pages] = field(default_factory=dict)
+    grant_pages: Pages = field(default_factory=Pages)
+    spent: set[str] = field(default_factory=set)
+    mortal: list[tuple[int, str]] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
     past: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     plain_apps: set[str] = field(default_factory=set)
     owing: set[str] = field(default_factory=set)
@@ -147,9 +172,46 @@ class AccountState:
     paid_apps_micros: int = 0
     due_micros: int = 0
     available_micros: int = 0
-    touched: set[int] = field(default_factory=set)
+    touched: dict[tuple[int, int], None] = field(default_factory=dict)
+    touched_grants: dict[int, None] = field(default_factory=dict)
+    sealed: dict[int, list[Taken]] = field(default_factory=dict)
     next_alarm_us: int | None = None
     next_lapse_us: int | None = None
+
+    def take(self, taken: Taken) -> None:
+        """Remember an id, and say so in the changelog; a full page of them is written once."""
+        self.remember(taken)
+        self.taken.append(taken)
+        if len(self.taken) == TAKEN_ROWS:
+            self.sealed[self.taken_pages] = self.taken
+            self.taken_pages += 1
+            self.taken = []
+
+    def remember(self, taken: Taken) -> None:
+        """Know an id."""
+        what, name, content, offset = taken
+        if what == "command":
+            self.commands[name] = (*self.commands.get(name, ()), Seen(content, offset))
+        else:
+            self.payments[name] = content
+
+    def keep_grant(self, grant: Grant) -> None:
+        """Know a new grant."""
+        self.grants[grant.account] = grant
+        grant.page = self.grant_pages.add(grant.account)
+        self.touched_grants[grant.page] = None
+        self.added.append(grant.account)
+        if grant.expires_us < FOR_EVER:
+            insort(self.mortal, (grant.expires_us, grant.account))
+
+    def drop_grant(self, grant: Grant) -> None:
+        """Forget a grant that nothing can touch any more."""
+        del self.grants[grant.account]
+        self.spent.discard(grant.account)
+        self.grant_pages.remove(grant.page, grant.account)
+        self.touched_grants[grant.page] = None
+        if grant.expires_us < FOR_EVER:
+            del self.mortal[bisect_left(self.mortal, (grant.expires_us, grant.account))]
 
     def balance(self, account: str) -> int:
         """The balance of any ledger account."""

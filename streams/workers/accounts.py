@@ -10,6 +10,7 @@ from schemas.settings import Settings
 from schemas.topics import ACCOUNTS_CHANGELOG, INBOX
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
+from streams.durable import collector
 from streams.durable.worker import PartitionWorker, Role
 
 GROUP = "quarterhour-accounts"
@@ -26,7 +27,9 @@ def main() -> None:
     """Run one ACCOUNTS worker."""
     settings = Settings()
     with tempfile.TemporaryDirectory(prefix="quarterhour-") as directory:
-        PartitionWorker(accounts_role(settings), settings, Path(directory)).run()
+        worker = PartitionWorker(accounts_role(settings), settings, Path(directory))
+        collector.calm()
+        worker.run()
 
 
 if __name__ == "__main__":

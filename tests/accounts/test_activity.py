@@ -76,9 +76,9 @@ def test_an_app_is_paid_when_paid_credit_is_used_or_mapped() -> None:
     account = story.account()
     assert (is_paid(account, "shop"), is_paid(account, "bot"), used(story, "shop")[-1]) == (True, True, (False, True))
     story.tell(say(MoveCredit(100 * USD, from_app="bot")))
-    assert not is_paid(account, "bot")
+    assert not is_paid(story.account(), "bot")
     story.tell(teller.unit("u", change="retracted", app="shop"))
-    assert not is_paid(account, "shop")
+    assert not is_paid(story.account(), "shop")
     assert used(story, "shop")[-1] == (True, False)
 
 

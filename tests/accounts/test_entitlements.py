@@ -147,5 +147,5 @@ def test_balance_status_and_burn_rate() -> None:
     assert burning(account, T0 + 7 * DAY) == (2, 40 * CENT, 1242)
     assert balance_status(account) == "using_free_credits"
     story.tell(funds(100 * USD, "f"), teller.clock(T0 + 90 * DAY))
-    assert balance_status(account) == "sufficient_funds"
+    assert balance_status(story.account()) == "sufficient_funds"
     assert burning(account, T0 + 90 * DAY) == (0, 0, None)

@@ -15,9 +15,8 @@ from schemas.units import Origin, Unit, Watermark
 from streams.accounts.decide import decide
 from streams.accounts.decision import ClockMoved, Moment
 from streams.accounts.invariants import broken_laws
-from streams.accounts.open_charges import reopen
 from streams.accounts.partition import AccountsPartition
-from streams.accounts.snapshot import decode_account, decode_bucket, encode_account, encode_bucket
+from streams.accounts.snapshot import copy_of, records_of
 from streams.accounts.state import AccountState, Clock
 from streams.durable.machine import Output
 from tests.accounts.histories import POLICY, history
@@ -60,15 +59,12 @@ def _elsewhere(fact: InboxRecord) -> InboxRecord:
 
 def copy(state: AccountState) -> AccountState:
     """An account written and read back."""
-    again = decode_account(encode_account(state))
-    for bucket in list(state.buckets):
-        reopen(again, decode_bucket(encode_bucket(state, bucket) or b"")[1])
-    return again
+    return copy_of(state)
 
 
-def written(state: AccountState) -> list[bytes | None]:
+def written(state: AccountState) -> dict[bytes, bytes]:
     """An account's bytes."""
-    return [encode_account(state), *(encode_bucket(state, bucket) for bucket in sorted(state.buckets))]
+    return records_of(state)
 
 
 @settings(max_examples=150, deadline=None)

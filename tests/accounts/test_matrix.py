@@ -220,10 +220,10 @@ def _story(state: str) -> Story:
     return story
 
 
-def content(state: AccountState) -> list[bytes | None]:
+def content(state: AccountState) -> dict[bytes, bytes]:
     """An account's bytes but for what every record moves: place in the chain, and command ids."""
     bare = copy(state)
-    bare.sequence, bare.last_hash, bare.commands = 0, "", {}
+    bare.sequence, bare.last_hash, bare.taken, bare.taken_pages = 0, "", [], 0
     return written(bare)
 
 

@@ -126,6 +126,7 @@ def test_buttons_show_what_is_licensed_and_apps_are_created_for_that_only(office
     assert list(buttons(account, POLICY).values()) == ["try_now", "contact_us", "try_now", "contact_us"]
     for product in ("automation_ai", "search_ai"):
         assert office.does("root", "operator", AssignLicence(product)) == ""
+    account = office.story.account()
     assert list(buttons(account, POLICY).values()) == ["create_new", "create_new", "try_now", "contact_us"]
     why = office.does("ben", "collaborator", CreateApp("x", ("agent_ai",)))
     assert why == "products: agent_ai is not licensed; apps can be created for automation_ai, search_ai (P10)."

@@ -21,9 +21,8 @@ from schemas.commands import (
     SetAlerts,
     TransferApp,
 )
-from schemas.replies import NOT_KNOWN, digest_of, outcome_of
+from schemas.replies import outcome_of
 from streams.accounts.partition import AccountsPartition
-from streams.accounts.snapshot import decode_account, encode_account
 from tests.accounts.story import POLICY, T0, USD, Story, Teller, command, create, funds, raw
 
 
@@ -62,18 +61,6 @@ def test_a_command_as_received_is_the_same_at_another_time_and_one_with_a_time_o
     assert (record.time_us, record.kind) == (T0 + 1, "credit_added")
     (other,) = story.tell(funds(100 * USD, "t", T0), funds(100 * USD, "t", T0 + 1))[1:]
     assert outcome_of(other) == "conflict"
-
-
-def test_state_of_a_version_that_noted_no_offsets_still_knows_its_commands() -> None:
-    """L5: a known command stays known; where it was decided is not."""
-    story = Story()
-    story.tell(create("c"))
-    fields = msgspec.msgpack.decode(encode_account(story.account()))
-    at = next(n for n, field in enumerate(fields) if field == [["c", [[digest_of(create("c")), 0]]]])
-    fields[at] = [["c", [digest_of(create("c"))]]]
-    story.machine.accounts["acme"] = decode_account(msgspec.msgpack.encode(fields))
-    assert story.tell(create("c")) == []
-    assert story.replies[-1].decided_offset == NOT_KNOWN
 
 
 def by(name: str, body: CommandBody, role: str = "user") -> Command:
