@@ -5,15 +5,16 @@ The state is read first: what it has posted was in the ledger by then (law 1), a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
+from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.settings import Settings
 from schemas.topics import ACCOUNTS_CHANGELOG, LEDGER
-from streams.accounts.snapshot import ACCOUNT, decode_account
+from streams.accounts.partition import AccountsPartition
+from streams.accounts.policy import policy_of
 from streams.accounts.verifying import Fault, Head, Verifier
 from streams.durable.changelog import recover
-from streams.durable.machine import Output, RawRecord
 from streams.durable.reader import PartitionReader
 
 MOST_FAULTS = 10_000
@@ -36,51 +37,24 @@ class Audit(NamedTuple):
         return not self.faults
 
 
-class Heads:
-    """Takes from ACCOUNTS' state what its newest records are: a machine that is only ever restored."""
-
-    def __init__(self) -> None:
-        self.heads: dict[str, Head] = {}
-
-    def restore(self, key: bytes, value: bytes) -> None:
-        """See `PartitionMachine.restore`."""
-        if key.startswith(ACCOUNT):
-            state = decode_account(value)
-            if state.sequence:
-                self.heads[state.workspace] = Head(state.sequence, state.last_hash)
-
-    def restored(self, checkpoint: bytes | None) -> None:
-        """See `PartitionMachine.restored`."""
-
-    def step(self, records: Sequence[RawRecord]) -> list[Output]:
-        """Never called."""
-        raise NotImplementedError
-
-    def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
-        """None."""
-        return ()
-
-    def outcome_counts(self) -> Mapping[str, int]:
-        """None."""
-        return {}
-
-    def checkpoint(self) -> bytes:
-        """Nothing."""
-        return b""
+def _heads(machine: AccountsPartition) -> dict[str, Head]:
+    """What ACCOUNTS' state says the newest record of each workspace is."""
+    accounts = machine.accounts.items()
+    return {name: Head(state.sequence, state.last_hash) for name, state in accounts if state.sequence}
 
 
 async def audit_ledger(settings: Settings, tell: Tell) -> Audit:
     """Verify the whole ledger topic."""
-    bootstrap = settings.kafka_bootstrap_servers
+    bootstrap, policy = settings.kafka_bootstrap_servers, policy_of(load_catalog(settings.catalog or DEFAULT_CATALOG))
     faults: list[Fault] = []
     records = workspaces = more = 0
     without_state: list[int] = []
     ends = {p: await _span(bootstrap, p) for p in range(settings.account_partitions)}
     total = sum(end - first for first, end in ends.values())
     for partition in ends:
-        machine = Heads()
+        machine = AccountsPartition(partition, policy)
         recovered = await recover(bootstrap, ACCOUNTS_CHANGELOG, partition, machine)
-        verifier = Verifier(partition, machine.heads)
+        verifier = Verifier(partition, _heads(machine))
         async with PartitionReader(bootstrap, LEDGER, partition) as reader:
             async for run in reader.read(await reader.beginning(), await reader.end()):
                 found = [fault for raw in run for fault in verifier.take(raw.offset, raw.value)]
