@@ -225,7 +225,8 @@ class _Limited:
             return []
         found = await self._source.fetch(max_records, timeout_seconds)
         kept = [record for record in found if record.offset < self._ends.get(TopicPartition(*record[:2]), 0)]
-        for record in kept:
+        # A record beyond the end tells that all before it were given, those included that compaction has removed.
+        for record in found:
             self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
         self._look()
         return kept

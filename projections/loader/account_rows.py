@@ -1,8 +1,8 @@
-"""Rows of `account.inbox` (units, watermarks, commands) and of `ledger` (entries, lines, charges, parts, grants)."""
+"""Rows of `account.inbox` (units, watermarks, commands) and of `ledger` (entries, lines, charges, parts, changes, grants)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from projections.loader import tables
 from projections.loader.blocks import Blocks
 from projections.loader.parts import parts_of
 from projections.loader.records import Record
+from schemas.changes import Change
 from schemas.commands import Command, decode_inbox
 from schemas.errors import InvalidRecord, excerpt
 from schemas.ledger import LedgerRecord, decode_ledger, is_intact
@@ -33,7 +34,7 @@ def add_inbox(blocks: Blocks, record: Record) -> None:
 
 
 def add_ledger(blocks: Blocks, record: Record) -> None:
-    """One record of `ledger`: its entry, lines, charges, parts and grants."""
+    """One record of `ledger`: its entry, lines, charges, parts, changes and grants."""
     entry = decode_ledger(record.value)
     if blocks.marks.is_repeat(tables.LEDGER_ENTRIES.name, record.partition, entry.origin):
         blocks.count_repeat(record)
@@ -43,6 +44,7 @@ def add_ledger(blocks: Blocks, record: Record) -> None:
     rows += [(tables.LEDGER_LINES, (*place, *line)) for line in _lines(entry)]
     rows += [(tables.LEDGER_CHARGES, (*place, *charge)) for charge in _charges(entry)]
     rows += [(tables.LEDGER_PARTS, (*place, *part)) for part in parts_of(entry)]
+    rows += [(tables.LEDGER_CHANGES, (*place, *change)) for change in _changes(entry)]
     rows += [(tables.GRANTS, (*place, *grant)) for grant in _grants(entry)]
     blocks.add_all(rows)
 
@@ -74,7 +76,7 @@ def _charges(entry: LedgerRecord) -> Iterator[Row]:
         sign = -1 if charge.reversed else 1
         yield (
             index, entry.workspace, entry.sequence, entry.kind, sign, charge.unit_id, charge.unit_kind, charge.app,
-            charge.channel, charge.start_us, charge.price_micros, charge.plan,
+            charge.channel, charge.start_us, charge.price_micros, charge.plan, charge.covered, charge.pool,
         )  # fmt: skip
 
 
@@ -82,8 +84,27 @@ def _grants(entry: LedgerRecord) -> Iterator[Row]:
     for index, grant in enumerate(entry.grants):
         yield (
             index, entry.workspace, entry.sequence, grant.grant_id, grant.credit, grant.amount_micros,
-            grant.granted_us, grant.expires_us, grant.app or "",
+            grant.granted_us, grant.expires_us, grant.app or "", grant.moved,
         )  # fmt: skip
+
+
+_USERS = ("user", "owner", "by")
+_SUBJECTS = ("plan", "product", "payment_id", "role", "reason")
+_BEGINNINGS = ("from_us", "due_us", "at_us")
+
+
+def _changes(entry: LedgerRecord) -> Iterator[Row]:
+    for index, change in enumerate(entry.changes):
+        yield (
+            index, entry.workspace, entry.sequence, entry.time_us, change.__struct_config__.tag,
+            getattr(change, "app", None) or "", _first(change, _USERS) or "", _first(change, _SUBJECTS) or "",
+            _first(change, _BEGINNINGS), getattr(change, "until_us", None), _encode(change).decode(),
+        )  # fmt: skip
+
+
+def _first(change: Change, names: Sequence[str]) -> Any:
+    """What the change has of these fields, the first that it has."""
+    return next((value for name in names if (value := getattr(change, name, None)) is not None), None)
 
 
 def _add_unit(blocks: Blocks, record: Record, unit: Unit) -> None:

@@ -22,6 +22,8 @@ TOPIC_OF_TABLE = {
     "watermarks": topics.INBOX,
     "ledger_entries": topics.LEDGER,
     "alerts": topics.ALERTS,
+    "entitlements": topics.ENTITLEMENTS,
+    "payment_requests": topics.PAYMENT_REQUESTS,
 }
 """Tables whose records name their origin, and the topic they come from."""
 

@@ -24,6 +24,8 @@ _TABLES_OF_TOPIC = {
     topics.INBOX: (tables.UNIT_EVENTS, tables.WATERMARKS, tables.COMMANDS),
     topics.LEDGER: (tables.LEDGER_ENTRIES,),
     topics.ALERTS: (tables.ALERTS,),
+    topics.ENTITLEMENTS: (tables.ENTITLEMENTS,),
+    topics.PAYMENT_REQUESTS: (tables.PAYMENT_REQUESTS,),
 }
 _HIGHEST = """
 SELECT kafka_partition, max(kafka_offset) + 1

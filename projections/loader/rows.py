@@ -20,17 +20,22 @@ from projections.loader.records import Record
 from schemas import topics
 from schemas.alerts import Alert
 from schemas.aside import SetAside
+from schemas.entitlements import Entitlement
 from schemas.errors import InvalidRecord, excerpt
 from schemas.interactions import REROUTED_HEADER, TICK, decode
+from schemas.payments import PaymentRequest
 from schemas.routing import interaction_key, partition_of
 
 LOADED_TOPICS = (
     topics.INTERACTIONS, topics.REJECTED, topics.LATE, topics.INBOX, topics.LEDGER, topics.ALERTS,
+    topics.ENTITLEMENTS, topics.PAYMENT_REQUESTS,
 )  # fmt: skip
 """The topics LOADER reads, all partitions of each."""
 
 _decode_set_aside = msgspec.json.Decoder(SetAside).decode
 _decode_alert = msgspec.json.Decoder(Alert).decode
+_decode_entitlement = msgspec.json.Decoder(Entitlement).decode
+_decode_payment_request = msgspec.json.Decoder(PaymentRequest).decode
 _KEYS_REMEMBERED = 1 << 17
 
 
@@ -117,7 +122,44 @@ def _add_alert(blocks: Blocks, record: Record) -> None:
         (
             record.partition, record.offset, record.append_ms, alert.alert_id, alert.workspace, alert.kind,
             alert.time_us, origin.topic, origin.partition, origin.offset, origin.index, alert.available_micros,
-            alert.message, alert.threshold_micros, alert.grant_id or "",
+            alert.message, alert.threshold_micros, alert.grant_id or "", alert.app or "",
+        ),
+    )  # fmt: skip
+
+
+def _add_entitlement(blocks: Blocks, record: Record) -> None:
+    one: Entitlement = _decoded(_decode_entitlement, record)
+    for field, limits in (("rate_limits", one.rate_limits), ("usage_limits", one.usage_limits)):
+        for name, limit in limits.items():
+            if not 0 <= limit < 1 << 63:
+                raise InvalidRecord("invalid_field", f"{field}.{name}", excerpt(limit), "P6", "not a limit")
+    if blocks.marks.is_repeat(tables.ENTITLEMENTS.name, record.partition, one.origin):
+        blocks.count_repeat(record)
+        return
+    origin = one.origin
+    blocks.add(
+        tables.ENTITLEMENTS,
+        (
+            record.partition, record.offset, record.append_ms, origin.topic, origin.partition, origin.offset,
+            origin.index, one.workspace, one.app, one.sequence, one.allowed, one.why, one.since_us, one.plan,
+            one.allowed_requests, one.rate_limits, one.usage_limits, one.balance, one.average_daily_units,
+            one.burn_micros, one.days_left, one.term_ends_us,
+        ),
+    )  # fmt: skip
+
+
+def _add_payment_request(blocks: Blocks, record: Record) -> None:
+    asked: PaymentRequest = _decoded(_decode_payment_request, record)
+    if blocks.marks.is_repeat(tables.PAYMENT_REQUESTS.name, record.partition, asked.origin):
+        blocks.count_repeat(record)
+        return
+    origin = asked.origin
+    blocks.add(
+        tables.PAYMENT_REQUESTS,
+        (
+            record.partition, record.offset, record.append_ms, origin.topic, origin.partition, origin.offset,
+            origin.index, asked.workspace, asked.payment_id, asked.purpose, asked.subject, asked.amount_micros,
+            asked.due_us, asked.requested_us, asked.sequence, asked.method or "",
         ),
     )  # fmt: skip
 
@@ -146,4 +188,6 @@ _ADD: Mapping[str, Callable[[Blocks, Record], None]] = {
     topics.INBOX: add_inbox,
     topics.LEDGER: add_ledger,
     topics.ALERTS: _add_alert,
+    topics.ENTITLEMENTS: _add_entitlement,
+    topics.PAYMENT_REQUESTS: _add_payment_request,
 }

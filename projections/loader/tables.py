@@ -65,7 +65,7 @@ LEDGER_CHARGES = Table(
     "ledger_charges",
     (
         *_POSITION, "charge_index", "workspace", "sequence", "kind", "sign", "unit_id", "unit_kind", "app", "channel",
-        "start", "price_micros", "plan",
+        "start", "price_micros", "plan", "covered", "pool",
     ),
     (*_POSITION, "charge_index"),
 )  # fmt: skip
@@ -80,14 +80,36 @@ LEDGER_PARTS = Table(
 GRANTS = Table(
     "grants",
     (*_POSITION, "grant_index", "workspace", "sequence", "grant_id", "credit", "amount_micros", "granted", "expires",
-     "app"),
+     "app", "moved"),
     (*_POSITION, "grant_index"),
+)  # fmt: skip
+LEDGER_CHANGES = Table(
+    "ledger_changes",
+    (
+        *_POSITION, "change_index", "workspace", "sequence", "time", "change", "app", "user", "subject", "from",
+        "until", "body",
+    ),
+    (*_POSITION, "change_index"),
+)  # fmt: skip
+ENTITLEMENTS = Table(
+    "entitlements",
+    (
+        *_AT, *_ORIGIN, "workspace", "app", "sequence", "allowed", "why", "since", "plan", "allowed_requests",
+        "rate_limits", "usage_limits", "balance", "average_daily_units", "burn_micros", "days_left", "term_ends",
+    ),
+)  # fmt: skip
+PAYMENT_REQUESTS = Table(
+    "payment_requests",
+    (
+        *_AT, *_ORIGIN, "workspace", "payment_id", "purpose", "subject", "amount_micros", "due", "requested",
+        "sequence", "method",
+    ),
 )  # fmt: skip
 ALERTS = Table(
     "alerts",
     (
         *_AT, "alert_id", "workspace", "kind", "time", *_ORIGIN, "available_micros", "message", "threshold_micros",
-        "grant_id",
+        "grant_id", "app",
     ),
 )  # fmt: skip
 LOAD_ERRORS = Table(
@@ -98,5 +120,5 @@ LOAD_ERRORS = Table(
 
 TABLES = (
     INTERACTIONS, REJECTED, LATE, UNIT_EVENTS, WATERMARKS, COMMANDS, LEDGER_ENTRIES, LEDGER_LINES, LEDGER_CHARGES,
-    LEDGER_PARTS, GRANTS, ALERTS, LOAD_ERRORS,
+    LEDGER_PARTS, LEDGER_CHANGES, GRANTS, ALERTS, ENTITLEMENTS, PAYMENT_REQUESTS, LOAD_ERRORS,
 )  # fmt: skip
