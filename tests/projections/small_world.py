@@ -38,7 +38,7 @@ EVE = 1_767_225_000_000_000  # 2025-12-31T23:50:00Z
 FEBRUARY = EVE + 40 * DAY
 PRICE = 200_000
 GIVEN = 500_000_000
-GRANT = "g-acme-free"
+GRANT = "acme/welcome"
 Environment = Literal["live", "developer", "test"]
 _encode = msgspec.json.Encoder().encode
 
@@ -106,7 +106,7 @@ class World:
             self._accounts[account] += micros
             posted.append(Line(account, micros, self._accounts[account]))
         self._grants.update((f"grant:{grant.grant_id}", grant) for grant in grants)
-        origin, cause = Origin(topics.INBOX, 0, self._sequence, 0), f"cause {self._sequence}"
+        origin, cause = Origin(topics.INBOX, 0, self._sequence - 1, 0), f"cause {self._sequence}"
         chain = (tuple(posted), self._balances(), self._hash)
         bare = LedgerRecord(self.workspace, self._sequence, kind, time_us, origin, cause, *chain)
         record = seal(msgspec.structs.replace(bare, charges=charges, grants=grants))

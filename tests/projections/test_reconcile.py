@@ -40,8 +40,10 @@ async def test_a_missing_unit_is_found_with_its_key_and_day(loaded: Client) -> N
     loaded.command(f"DELETE FROM unit_events WHERE kind = 'session' AND start = fromUnixTimestamp64Micro({EVE}, 'UTC')")
     reconciliation = reconcile(loaded)
     key = "bot/web/ann live session"
-    assert found(reconciliation, "units") == [Difference("units", "acme", key, "2025-12-31", 1, 0)]
-    assert found(reconciliation, "billable units") == [Difference("billable units", "acme", key, "2025-12-31", 1, 0)]
+    events = ("/gateways/test a1",)
+    assert found(reconciliation, "units") == [Difference("units", "acme", key, "2025-12-31", 1, 0, events)]
+    billable = [Difference("billable units", "acme", key, "2025-12-31", 1, 0, events)]
+    assert found(reconciliation, "billable units") == billable
 
 
 async def test_an_extra_unit_is_found(loaded: Client) -> None:
@@ -68,13 +70,14 @@ async def test_a_missing_charge_is_found_in_number_and_amount(loaded: Client) ->
     for table in ("ledger_charges", "ledger_lines", "ledger_entries"):
         loaded.command(f"DELETE FROM {table} WHERE sequence = 3")
     reconciliation = reconcile(loaded)
-    assert found(reconciliation, "charges") == [Difference("charges", "acme", "conversation", "", 2, 1)]
-    assert found(reconciliation, "charged micros") == [
-        Difference("charged micros", "acme", "conversation", "", 2 * PRICE, PRICE)
-    ]
+    (charge,), (micros,) = found(reconciliation, "charges"), found(reconciliation, "charged micros")
+    assert charge.key.startswith("bot/web/ann conversation 2026-02-09T23:50:00Z (c")
+    assert (charge.day, charge.expected, charge.found) == ("2026-02-09", 1, 0)
+    assert charge.events == ("/gateways/test n1", "/gateways/test e1")
+    assert (micros.key, micros.expected, micros.found) == (charge.key, PRICE, 0)
 
 
-async def test_a_wrong_amount_is_found_in_price_posting_and_balance(loaded: Client) -> None:
+async def test_an_edited_amount_is_found_in_usage_posting_and_balance(loaded: Client) -> None:
     wrong = (
         "SELECT * REPLACE (amount_micros + 1 AS amount_micros) FROM ledger_lines WHERE account = 'usage:conversation'"
     )
@@ -82,9 +85,8 @@ async def test_a_wrong_amount_is_found_in_price_posting_and_balance(loaded: Clie
     loaded.command("DELETE FROM ledger_lines WHERE account = 'usage:conversation' AND sequence = 2")
     loaded.command("INSERT INTO ledger_lines SELECT * FROM wrong", settings={"session_id": "wrong"})
     reconciliation = reconcile(loaded)
-    assert found(reconciliation, "charged micros") == [
-        Difference("charged micros", "acme", "conversation", "", 2 * PRICE, 2 * PRICE + 1)
-    ]
+    usage = Difference("usage of a record", "acme", "2", "", PRICE, PRICE + 1)
+    assert found(reconciliation, "usage of a record") == [usage]
     assert found(reconciliation, "posting sums to zero") == [Difference("posting sums to zero", "acme", "2", "", 0, 1)]
     assert "account balance" in reconciliation.counts
 

@@ -11,5 +11,6 @@ FROM
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS running_micros
     FROM ledger_lines
+    WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
 )
 WHERE running_micros != balance_micros

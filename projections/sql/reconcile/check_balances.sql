@@ -7,6 +7,7 @@ FROM
         argMax(e.free_micros + e.paid_shared_micros + e.paid_apps_micros, e.sequence) AS credit_micros,
         argMax(e.due_micros, e.sequence) AS due_micros
     FROM ledger_entries AS e
+    WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
     GROUP BY workspace
 ) AS newest
 LEFT JOIN
@@ -16,6 +17,7 @@ LEFT JOIN
         sumIf(amount_micros, startsWith(account, 'grant:')) AS grant_lines_micros,
         -sumIf(amount_micros, account = 'due' OR startsWith(account, 'due:')) AS due_lines_micros
     FROM ledger_lines
+    WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
     GROUP BY workspace
 ) AS lines ON lines.workspace = newest.workspace
 ARRAY JOIN

@@ -10,5 +10,6 @@ FROM
             PARTITION BY workspace ORDER BY sequence, kafka_offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS hash_before
     FROM ledger_entries
+    WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
 )
 WHERE previous_hash != hash_before

@@ -3,4 +3,4 @@ SELECT
     if(intact IS NULL, 'ledger hash not checked', 'ledger hash') AS check, workspace, toString(sequence) AS key, '' AS day,
     toInt64(1) AS expected, toInt64(0) AS found
 FROM ledger_entries
-WHERE intact IS NULL OR NOT intact
+WHERE (intact IS NULL OR NOT intact) AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')

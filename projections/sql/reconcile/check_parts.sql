@@ -11,16 +11,19 @@ FROM
             workspace, account, amount_micros AS line, toInt64(0) AS part, toInt64(0) AS flow, toInt64(0) AS part_used,
             toInt64(0) AS quarter
         FROM ledger_lines
-        WHERE startsWith(account, 'grant:') OR startsWith(account, 'due:')
+        WHERE (startsWith(account, 'grant:') OR startsWith(account, 'due:')) AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
         UNION ALL
         SELECT workspace, account, 0, amount_micros, 0, if(what IN ('charged', 'returned'), -amount_micros, 0), 0
         FROM ledger_parts
+        WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
         UNION ALL
         SELECT workspace, account, 0, 0, micros, 0, 0
         FROM account_flows
+        WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
         UNION ALL
         SELECT workspace, account, 0, 0, 0, 0, micros
         FROM billed_quarters
+        WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
     )
     GROUP BY workspace, account
 )

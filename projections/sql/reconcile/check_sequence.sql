@@ -11,5 +11,6 @@ FROM
             PARTITION BY workspace ORDER BY sequence, kafka_offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS before
     FROM ledger_entries
+    WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
 )
 WHERE sequence != before + 1

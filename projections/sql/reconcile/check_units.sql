@@ -5,7 +5,8 @@ SELECT
     concat(app, '/', channel, '/', user, ' ', environment, ' ', kind) AS key,
     toString(day) AS day,
     measure.2 AS expected,
-    measure.3 AS found
+    measure.3 AS found,
+    (app, channel, user, '') AS place
 FROM
 (
     SELECT
@@ -33,6 +34,7 @@ FROM
             toInt64(delta),
             toInt64(billable_delta)
         FROM unit_events
+        WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
     )
     GROUP BY workspace, app, channel, user, environment, kind, day
     HAVING expected_units != found_units OR expected_billable != found_billable

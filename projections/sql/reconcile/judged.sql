@@ -1,6 +1,6 @@
 -- U6 judged again: per partition in offset order, against the running maximum of the event time.
 -- An event too far ahead of its append time is refused wherever it lies, and moves no watermark; ticks are never late.
-CREATE TEMPORARY TABLE judged ENGINE = Memory AS
+INSERT INTO judged
 SELECT kafka_partition, kafka_offset, verdict
 FROM
 (
@@ -18,5 +18,6 @@ FROM
             ''
         ) AS verdict
     FROM interactions
+    WHERE kafka_partition = {partition:UInt32}
 )
 WHERE verdict != ''

@@ -13,6 +13,7 @@ WITH
             argMin((toUnixTimestamp64Micro(time), type, direction = 'inbound', actor), kafka_offset) AS event
         FROM interactions
         WHERE routed AND type != 'quarterhour.tick.v1'
+            AND interactions.workspace >= {low:String} AND (interactions.workspace < {high:String} OR {high:String} = '')
             AND (kafka_partition, kafka_offset) NOT IN (SELECT kafka_partition, kafka_offset FROM judged)
         GROUP BY sipHash128(
             interactions.workspace, interactions.app, interactions.channel, interactions.user,
