@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from random import Random
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from projections.connect import connect, ensure_database
 from projections.migrate import migrate
-from projections.reconcile import Difference, Spans, reconcile
-from schemas.changes import Contract
+from projections.reconcile import Reconciliation, Spans, reconcile
+from schemas.changes import Contract, PaymentRequested
 from schemas.commands import (
     AddFunds,
     ApproveUpgrade,
     CancelPlan,
+    CommandBody,
     CreateApp,
     CreateWorkspace,
     EndContract,
+    FailPayment,
     GrantCredit,
     MoveCredit,
     PublishApp,
     RequestUpgrade,
+    SetAutoPayment,
     SettlePayment,
     StartTrial,
     Subscribe,
@@ -164,3 +167,149 @@ def test_ranges_of_workspaces_find_the_same(told: Client) -> None:
     whole = reconcile(told, SPANS, CATALOG)
     assert reconcile(told, SPANS, CATALOG, rows_per_range=1) == whole
     assert whole.recounted_units > 40
+
+
+def random_world(seed: int) -> WholeWorld:
+    """A month of talk and commands as they come, in two workspaces, with events as late as may be."""
+    chance, world, now = Random(seed), WholeWorld(CATALOG), T0
+    names = ("a", "b", "c")
+    for _ in range(220):
+        now += chance.choice((0, MINUTE, 10 * MINUTE, 2 * HOUR, 9 * HOUR))
+        workspace, name = chance.choice(("acme", "acme", "other")), chance.choice(names)
+        if chance.random() < 0.08:
+            world.tick(now)
+        elif chance.random() < 0.7:
+            late = chance.choice((0, 0, 5 * MINUTE, 40 * MINUTE, LATENESS))
+            more = {"direction": chance.choice(("inbound", "inbound", "outbound"))}
+            if chance.random() < 0.1:
+                more["environment"] = "test"
+            world.say(now - late, chance.choice(("ann", "bob")), app=name, workspace=workspace, **more)
+        else:
+            world.order(now, _random_order(chance, world, name, now), workspace=workspace)
+    world.tick(now + DAY)
+    return world
+
+
+def _random_order(chance: Random, world: WholeWorld, name: str, now: int) -> CommandBody:
+    asked = [
+        change.payment_id
+        for record in world.ledger
+        for change in record.changes
+        if isinstance(change, PaymentRequested)
+    ]
+    ends = chance.choice((None, None, now + 3 * DAY))
+    orders: list[CommandBody] = [
+        CreateApp(name), PublishApp(name), UnpublishApp(name), PublishApp(name), StartTrial(name), CancelPlan(name),
+        Subscribe(name, "essential", "monthly"), Subscribe(name, "advanced", "yearly"), EndContract("over"),
+        ApproveUpgrade(Contract(USD, 3, "monthly", "overage", 50_000, ends)),
+        ApproveUpgrade(Contract(0, 1, "yearly", "block", 0, ends)), GrantCredit(USD, "gift"),
+        AddFunds(100 * USD, f"p{now}"), AddFunds(100 * USD, f"q{now}", name), MoveCredit(USD, None, name),
+        SetAutoPayment(150 * USD, 100 * USD, "card"),
+    ]  # fmt: skip
+    if asked:
+        orders += [SettlePayment(chance.choice(asked)), SettlePayment(asked[-1]), FailPayment(asked[-1], "no")]
+    return chance.choice(orders)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_random_histories_reconcile(client: Client, seed: int) -> None:
+    await load_all(client, random_world(seed).log)
+    assert reconcile(client, SPANS, CATALOG).differences == (), f"seed {seed}"
+
+
+def forge(client: Client, table: str, select: str) -> None:
+    """Let one table hold what the select makes of it."""
+    client.command(f"CREATE TABLE forged AS {table}")
+    client.command(f"INSERT INTO forged {select}")
+    client.command(f"EXCHANGE TABLES {table} AND forged")
+    client.command("DROP TABLE forged SYNC")
+
+
+def _charge(app: str, start_us: int) -> str:
+    return f"(app = '{app}' AND toUnixTimestamp64Micro(start) = {start_us} AND sign = 1)"
+
+
+def _changed(app: str, start_us: int, **values: str) -> str:
+    """All charges, one with other values."""
+    where = _charge(app, start_us)
+    replaced = ", ".join(f"if({where}, {value}, {name}) AS {name}" for name, value in values.items())
+    return f"SELECT * REPLACE ({replaced}) FROM ledger_charges"
+
+
+BOT, LAST, TRIED = T0 + 2 * DAY + HOUR, T0 + 5 * DAY + HOUR, T0 + 7 * DAY + HOUR
+FAULTS = {
+    "a missing charge": (
+        "ledger_charges", f"SELECT * FROM ledger_charges WHERE NOT {_charge('bot', BOT)}",
+        ("charges", "bot/web/ann conversation 2026-01-03T01:00:00Z", 1, 0),
+    ),
+    "a double charge": (
+        "ledger_charges",
+        "SELECT * FROM ledger_charges UNION ALL SELECT * REPLACE (9999 AS kafka_offset) FROM ledger_charges "
+        f"WHERE {_charge('subscribed', LAST)}",
+        ("charges", "subscribed/web/ann conversation 2026-01-06T01:00:00Z", 1, 2),
+    ),
+    "a wrong price": (
+        "ledger_charges", _changed("tried", TRIED, price_micros="200000"),
+        ("charged micros", "tried/web/ann conversation 2026-01-08T01:00:00Z", 350_000, 200_000),
+    ),
+    "a wrong plan": (
+        "ledger_charges", _changed("tried", T0 + 5 * DAY + 6 * HOUR, plan="'standard'"),
+        ("plan of a charge", "tried/web/ann session 2026-01-06T06:00:00Z", 1, 0),
+    ),
+    "an included unit that is charged": (
+        "ledger_charges", _changed("bot", T0 + 5 * DAY + 5 * HOUR, price_micros="50000", covered="''"),
+        ("included units", " in @", 1, 0),
+    ),
+    "a draft's unit that is charged": (
+        "ledger_charges", _changed("drafted", T0 + HOUR, price_micros="200000"),
+        ("charged micros", "drafted/web/ann conversation 2026-01-01T01:00:00Z", 0, 200_000),
+    ),
+    "an edited amount": (
+        "ledger_lines",
+        "SELECT * REPLACE (if(workspace = 'unknown' AND sequence = 1 AND startsWith(account, 'usage'), amount_micros + 1, "
+        "amount_micros) AS amount_micros) FROM ledger_lines",
+        ("usage of a record", "1", 200_000, 200_001),
+    ),
+    "a missing event": (
+        "interactions", "SELECT * FROM interactions WHERE NOT (app = 'bot' AND user = 'user 4')",
+        ("charges", "bot/web/? conversation 2026-01-01T06:00:00Z", 0, 1),
+    ),
+    "a grant with another amount": (
+        "grants", "SELECT * REPLACE (if(endsWith(grant_id, 'p1'), 300000000, amount_micros) AS amount_micros) FROM grants",
+        ("grants", "acme/payment/p1", 200_000_000, 300_000_000),
+    ),
+    "a grant that lasts longer": (
+        "grants", "SELECT * REPLACE (expires + INTERVAL 1 MINUTE AS expires) FROM grants",
+        ("terms of a grant", "unknown/welcome: ", 1, 0),
+    ),
+    "credit that was due to lapse": (
+        "ledger_lines", "SELECT * FROM ledger_lines WHERE NOT (workspace = 'unknown' AND kind = 'lapse')",
+        ("expired credit lapses", "grant:unknown/welcome", 0, 1_800_000),
+    ),
+    "a command without an answer": (
+        "ledger_entries", "SELECT * FROM ledger_entries WHERE NOT (workspace = 'acme' AND sequence = 7)",
+        ("command answered", "c7", 1, 0),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def faulty(told: Client) -> Reconciliation:
+    """What is found when every fault is there, each in another place."""
+    for table, select, _ in FAULTS.values():
+        forge(told, table, select)
+    return reconcile(told, SPANS, CATALOG)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_kind_of_fault_is_found_and_named(faulty: Reconciliation, name: str) -> None:
+    """L6."""
+    check, key, expected, found = FAULTS[name][2]
+    named = [one for one in faulty.differences if (one.check == check and one.key.startswith(key)) or key in one.key]
+    assert (check, expected, found) in {(one.check, one.expected, one.found) for one in named}, named
+
+
+def test_a_difference_comes_with_its_day_and_events(faulty: Reconciliation) -> None:
+    (wrong,) = [one for one in faulty.differences if one.check == "charged micros" and one.key.startswith("tried")]
+    assert (wrong.workspace, wrong.day, len(wrong.events)) == ("acme", "2026-01-08", 1)
+    assert wrong.events[0].startswith("/gateways/test e")

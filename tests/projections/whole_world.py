@@ -37,9 +37,7 @@ class WholeWorld:
     def __init__(self, catalog: Catalog | None = None) -> None:
         self.log = Log()
         self.catalog = catalog or load_catalog()
-        policy = MeterPolicy(
-            lateness_us=LATENESS, interaction_partitions=PARTITIONS, account_partitions=PARTITIONS
-        )
+        policy = MeterPolicy(lateness_us=LATENESS, interaction_partitions=PARTITIONS, account_partitions=PARTITIONS)
         self._meters = [MeterPartition(place, policy) for place in range(PARTITIONS)]
         accounts = policy_of(self.catalog)
         self._accounts = [AccountsPartition(place, accounts, PARTITIONS) for place in range(PARTITIONS)]
