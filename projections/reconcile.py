@@ -1,8 +1,8 @@
 """The reconciliation (L6): a second implementation, in SQL alone, over the raw events; every difference is listed.
 
 It shares no code with METER or ACCOUNTS: lateness, identities, units, plans, prices, grants and balances are computed
-again from the tables `interactions` and `commands` and the catalog, and compared with what the topics said. One range of
-workspaces after the other, so that memory is bounded by the largest of them. Compare after everything has been loaded.
+again from the tables `interactions` and `commands` and the catalog, and compared with what the topics said. One range
+of workspaces after the other, so that memory is bounded by the largest. Compare after everything has been loaded.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import bench_accounts, bench_gateway, bench_reads
+from scripts import bench_accounts, bench_gateway, bench_reads, bench_reconcile
 from scripts.bench import meter as bench_meter
 
 app = typer.Typer(
@@ -44,6 +44,15 @@ def gateway(context: typer.Context) -> None:
     Example: quarterhour bench gateway --events 50000 --json
     """
     raise typer.Exit(bench_gateway.main(context.args))
+
+
+@app.command(context_settings=_PASSED_ON)
+def reconcile(context: typer.Context) -> None:
+    """The reconciliation of 10 M events: seconds and memory.
+
+    Example: quarterhour bench reconcile --events 1000000 --json
+    """
+    raise typer.Exit(bench_reconcile.main(context.args))
 
 
 @app.command()

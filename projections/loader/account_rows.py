@@ -1,4 +1,4 @@
-"""Rows of `account.inbox` (units, watermarks, commands) and of `ledger` (entries, lines, charges, parts, changes, grants)."""
+"""Rows of `account.inbox` (units, watermarks, commands) and of `ledger` (entries and all that they carry)."""
 
 from __future__ import annotations
 
