@@ -84,7 +84,7 @@ async def local_stack(
         if workers:
             await supervisor.during(_create_topics(settings))
             await supervisor.during(asyncio.to_thread(_prepare_tables, settings, announce, renew=ours))
-            metrics = {METER: free_port(), ACCOUNTS: free_port()}
+            metrics = {METER: free_port(), ACCOUNTS: free_port(), LOADER: free_port()}
             await supervisor.start(_workers(settings, live, metrics))
             if not settings.signing_key:
                 settings = settings.model_copy(update={"signing_key": signing_key(world.signing_key_file)})

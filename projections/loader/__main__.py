@@ -7,10 +7,13 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from projections.connect import connect, ensure_database
 from projections.loader.kafka import KafkaSource
 from projections.loader.loading import Loader
+from projections.loader.metrics import LoadMetrics, serve
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
 from schemas.errors import ConfigurationError, QuarterhourError
@@ -36,10 +39,23 @@ async def load(settings: Settings) -> None:
         _log.info("applied migration %04d_%s", migration.number, migration.name)
     async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
         loader = Loader(client, source)
-        await loader.start()
-        _log.info("loading %s", ", ".join(LOADED_TOPICS))
-        await loader.run(stop)
+        loader.metrics.ends = source.ends
+        with _metrics(loader.metrics, settings):
+            await loader.start()
+            _log.info("loading %s", ", ".join(LOADED_TOPICS))
+            await loader.run(stop)
     _log.info("stopped after %d records", loader.records_loaded)
+
+
+@contextmanager
+def _metrics(metrics: LoadMetrics, settings: Settings) -> Iterator[None]:
+    """`/metrics` within the block, if a port is given for it."""
+    stop = serve(metrics, settings.metrics_port, settings.bind_address) if settings.metrics_port else None
+    try:
+        yield
+    finally:
+        if stop is not None:
+            stop()
 
 
 def main() -> int:

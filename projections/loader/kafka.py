@@ -100,6 +100,11 @@ class KafkaSource:
         """See `Source.fetch`."""
         return await self._getmany(max_records, timeout_seconds)
 
+    def ends(self) -> dict[TopicPartition, int]:
+        """Where the partitions end, as far as the last fetch told."""
+        found = {TopicPartition(*place): self._consumer.highwater(place) for place in self._consumer.assignment()}
+        return {place: end for place, end in found.items() if end is not None}
+
     async def _getmany(self, max_records: int, timeout_seconds: float) -> list[Record]:
         try:
             found: dict[Any, list[Any]] = await self._consumer.getmany(

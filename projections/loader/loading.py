@@ -15,8 +15,10 @@ from time import monotonic
 from clickhouse_connect.driver.client import Client
 
 from projections.loader.blocks import Blocks
+from projections.loader.blocks import Blocks
 from projections.loader.journal import Batch, Journal, slices_of
 from projections.loader.marks import Marks
+from projections.loader.metrics import LoadMetrics
 from projections.loader.records import Record, Source, SourceFault, TopicPartition
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.loader.rows import build_rows
@@ -39,14 +41,19 @@ class LoadPolicy:
 class Loader:
     """One loader of one database. `start` once, then `run`."""
 
-    def __init__(self, client: Client, source: Source, policy: LoadPolicy | None = None) -> None:
+    def __init__(
+        self, client: Client, source: Source, policy: LoadPolicy | None = None, metrics: LoadMetrics | None = None
+    ) -> None:
         self.policy = policy or LoadPolicy()
+        self.metrics = metrics or LoadMetrics()
+        self.metrics.positions = self._visible_positions
         self.records_loaded = 0
         self._client = client
         self._source = source
         self._journal = Journal(client)
         self._store = Store(client, self._journal, self.policy.patience_seconds)
         self._positions: dict[TopicPartition, int | None] = {}
+        self._visible: dict[TopicPartition, int] = {}
         self._marks = Marks()
         self._interaction_partitions = 0
         self._batches = 0
@@ -65,6 +72,7 @@ class Loader:
         self._marks = await asyncio.to_thread(Marks.read, self._client, positions)
         if newest is not None and is_unfinished(newest, positions):
             await self._finish(newest)
+        self._visible = {place: offset for place, offset in self._positions.items() if offset is not None}
         await self._source.start(self._positions)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -78,10 +86,18 @@ class Loader:
                 batch, blocks = self._batch(records)
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(asyncio.to_thread(self._store.write, batch, blocks))
+                writing = asyncio.create_task(asyncio.to_thread(self._write, batch, blocks))
         finally:
             if writing is not None:
                 await writing
+
+    def _write(self, batch: Batch, blocks: Blocks) -> None:
+        self._store.write(batch, blocks)
+        self._visible |= {TopicPartition(piece.topic, piece.partition): piece.next for piece in batch.slices}
+        self.metrics.visible(blocks.appends, blocks.repeats)
+
+    def _visible_positions(self) -> dict[TopicPartition, int]:
+        return dict(self._visible)
 
     async def _finish(self, batch: Batch) -> None:
         """Load a begun batch again with exactly its boundaries; its tokens drop what is there already."""

@@ -1,0 +1,58 @@
+"""LOADER's metrics say what was loaded, how old it was, and how far it is behind (T6)."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+
+from clickhouse_connect.driver.client import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from projections.loader.loading import Loader
+from projections.loader.metrics import LoadMetrics, serve
+from projections.loader.records import Appends, TopicPartition
+from schemas import topics
+from tests.projections.loading import load_all
+from tests.projections.small_world import small_world
+
+LEDGER = TopicPartition(topics.LEDGER, 0)
+
+
+def scraped(metrics: LoadMetrics) -> dict[tuple[str, str, str], float]:
+    """What Prometheus would read: (name, topic, `le`) to value."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stop = serve(metrics, port, "127.0.0.1")
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    finally:
+        stop()
+    return {
+        (sample.name, sample.labels.get("topic", ""), sample.labels.get("le", "")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_batch_counts_by_the_age_of_its_oldest_record() -> None:
+    metrics = LoadMetrics(now=lambda: 1_000.3)
+    metrics.visible({LEDGER: Appends(3, 1_000_000, 1_000_200)}, {LEDGER: 1})
+    metrics.visible({LEDGER: Appends(1, 990_000, 990_000)}, {})
+    found = scraped(metrics)
+    assert found["quarterhour_loaded_records_total", topics.LEDGER, ""] == 4
+    assert found["quarterhour_loaded_repeats_total", topics.LEDGER, ""] == 1
+    counts = {le: found["quarterhour_visible_seconds_bucket", topics.LEDGER, le] for le in ("0.25", "0.5", "10.0", "+Inf")}
+    assert counts == {"0.25": 0, "0.5": 3, "10.0": 3, "+Inf": 4}
+    assert abs(found["quarterhour_visible_seconds_sum", topics.LEDGER, ""] - (3 * 0.3 + 10.3)) < 1e-6
+
+
+async def test_positions_and_lag_follow_what_is_durable(client: Client) -> None:
+    log = small_world().log
+    loader: Loader = await load_all(client, log)
+    loader.metrics.ends = lambda: {LEDGER: len(log.records[LEDGER]) + 2}
+    found = scraped(loader.metrics)
+    loaded = sum(value for (name, _, _), value in found.items() if name == "quarterhour_loaded_records_total")
+    assert loaded == sum(len(records) for records in log.records.values())
+    assert found["quarterhour_load_lag", topics.LEDGER, ""] == 2
