@@ -34,7 +34,7 @@ SUFFIX = "_rebuild"
 POLICY = LoadPolicy(enough_records=20_000, most_records=50_000, linger_seconds=0.2)
 """Larger batches than in daily use: nobody waits for them to become visible."""
 _IDLE_SECONDS = 2.0
-_KEPT = ("schema_migrations", "loaders", "load_batches")
+_KEPT = ("schema_migrations", "loaders", "load_batches", "reconciliations")
 """Not swapped: the live loader's epochs and boundaries go on, and an unfinished batch is finished in the new tables."""
 
 

@@ -96,6 +96,7 @@ ENTITLEMENTS = Table(
     (
         *_AT, *_ORIGIN, "workspace", "app", "sequence", "allowed", "why", "since", "plan", "allowed_requests",
         "rate_limits", "usage_limits", "balance", "average_daily_units", "burn_micros", "days_left", "term_ends",
+        "support_plan", "inactive", "paid",
     ),
 )  # fmt: skip
 PAYMENT_REQUESTS = Table(
@@ -109,7 +110,7 @@ ALERTS = Table(
     "alerts",
     (
         *_AT, "alert_id", "workspace", "kind", "time", *_ORIGIN, "available_micros", "message", "threshold_micros",
-        "grant_id", "app",
+        "grant_id", "app", "recipients",
     ),
 )  # fmt: skip
 LOAD_ERRORS = Table(

@@ -6,7 +6,9 @@ ALTER TABLE ledger_charges ADD COLUMN IF NOT EXISTS covered LowCardinality(Strin
 ALTER TABLE ledger_charges ADD COLUMN IF NOT EXISTS pool LowCardinality(String) AFTER covered;
 -- C4: credit that was moved out of other grants is no new credit.
 ALTER TABLE grants ADD COLUMN IF NOT EXISTS moved Bool AFTER app;
+-- A3: whom an alert is for, with the address it goes to.
 ALTER TABLE alerts ADD COLUMN IF NOT EXISTS app LowCardinality(String) AFTER grant_id;
+ALTER TABLE alerts ADD COLUMN IF NOT EXISTS recipients Array(Tuple(role String, user String, email String)) AFTER app;
 
 -- One row per change a ledger record carries beside money. `subject` is the plan, product, payment or role it names, `body`
 -- the whole change as JSON.
@@ -54,7 +56,10 @@ CREATE TABLE entitlements
     average_daily_units Int64 CODEC(T64, ZSTD(1)),
     burn_micros         Int64 CODEC(T64, ZSTD(1)),
     days_left           Nullable(Int64) CODEC(ZSTD(1)),
-    term_ends           Nullable(DateTime64(6, 'UTC')) CODEC(ZSTD(1))
+    term_ends           Nullable(DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
+    support_plan        LowCardinality(String),
+    inactive            Bool,
+    paid                Bool
 )
 ENGINE = MergeTree
 ORDER BY (workspace, app, kafka_offset)
@@ -94,7 +99,8 @@ SELECT
     argMax(e.rate_limits, e.kafka_offset) AS rate_limits, argMax(e.usage_limits, e.kafka_offset) AS usage_limits,
     argMax(e.balance, e.kafka_offset) AS balance, argMax(e.average_daily_units, e.kafka_offset) AS average_daily_units,
     argMax(e.burn_micros, e.kafka_offset) AS burn_micros, argMax((e.days_left,), e.kafka_offset).1 AS days_left,
-    argMax((e.term_ends,), e.kafka_offset).1 AS term_ends
+    argMax((e.term_ends,), e.kafka_offset).1 AS term_ends, argMax(e.support_plan, e.kafka_offset) AS support_plan,
+    argMax(e.inactive, e.kafka_offset) AS inactive, argMax(e.paid, e.kafka_offset) AS paid
 FROM entitlements AS e
 GROUP BY workspace, app;
 
@@ -123,7 +129,7 @@ CREATE VIEW plan_history AS
 SELECT
     s.workspace AS workspace, s.app AS app, s.event.1.1 AS sequence, s.event.5 AS plan, s.event.6 AS period,
     s.event.2 AS from,
-    arrayMin(e -> e.2, arrayPushBack(s.later, (s.event.1, s.event.4, false, s.event.4, '', '', false, ''))) AS ended,
+    arrayMin(e -> e.2, arrayPushBack(s.later, (s.event.1, s.event.4, false, s.event.4, '', '', false, '', false))) AS ended,
     nullIf(ended, toDateTime64('2299-01-01 00:00:00', 6, 'UTC')) AS until,
     arrayExists(e -> e.7 AND e.2 = ended, s.later) AS unpaid,
     s.event.8 AS contract
@@ -136,7 +142,7 @@ FROM
             c.workspace AS workspace, c.app AS app,
             arraySort(e -> e.1, groupArray((
                 (c.sequence, c.change_index),
-                assumeNotNull(if(c.change IN ('plan_ends', 'contract_ends'), c.until, c.from)),
+                ifNull(if(c.change IN ('plan_ends', 'contract_ends'), c.until, c.from), c.time),
                 c.change IN ('plan_taken', 'contract_began'),
                 ifNull(
                     if(c.change = 'contract_began', fromUnixTimestamp64Micro(JSONExtract(c.body, 'contract', 'ends_us', 'Nullable(Int64)'), 'UTC'), c.until),
@@ -145,10 +151,13 @@ FROM
                 if(c.change = 'contract_began', 'contract', c.subject),
                 if(c.change = 'contract_began', JSONExtractString(c.body, 'contract', 'term'), JSONExtractString(c.body, 'period')),
                 JSONExtractBool(c.body, 'unpaid'),
-                if(c.change = 'contract_began', JSONExtractRaw(c.body, 'contract'), '')
-            ))) AS events
+                if(c.change = 'contract_began', JSONExtractRaw(c.body, 'contract'), ''),
+                c.change = 'plan_resumed'
+            ))) AS told,
+            -- P8: an end that was taken back never was.
+            arrayFilter((e, place) -> NOT e.9 AND NOT (told[place + 1].9), told, arrayEnumerate(told)) AS events
         FROM ledger_changes AS c
-        WHERE c.change IN ('plan_taken', 'plan_ends', 'contract_began', 'contract_ends')
+        WHERE c.change IN ('plan_taken', 'plan_ends', 'plan_resumed', 'contract_began', 'contract_ends')
         GROUP BY workspace, app
     )
     ARRAY JOIN events AS event, arrayEnumerate(events) AS place
@@ -156,15 +165,17 @@ FROM
 ) AS s
 WHERE from < ended;
 
--- W1, W2: who belongs to a workspace, as what, since when.
+-- W1, W2: who belongs to a workspace, as what, since when, and where the person is reached (A3).
 CREATE VIEW people AS
 SELECT
-    c.workspace AS workspace, c.user AS user, argMax(c.subject, (c.sequence, c.change_index)) AS role,
-    argMax(c.time, (c.sequence, c.change_index)) AS since
+    c.workspace AS workspace, c.user AS user,
+    argMaxIf(c.subject, (c.sequence, c.change_index), c.change = 'person_changed') AS role,
+    argMaxIf(c.time, (c.sequence, c.change_index), c.change = 'person_changed') AS since,
+    argMaxIf(JSONExtractString(c.body, 'email'), (c.sequence, c.change_index), JSONHas(c.body, 'email')) AS email
 FROM ledger_changes AS c
-WHERE c.change IN ('person_changed', 'person_removed')
+WHERE c.change IN ('person_changed', 'person_removed', 'email_set')
 GROUP BY workspace, user
-HAVING argMax(c.change, (c.sequence, c.change_index)) = 'person_changed';
+HAVING argMaxIf(c.change, (c.sequence, c.change_index), c.change != 'email_set') = 'person_changed';
 
 -- W2: who works on an app besides its owner.
 CREATE VIEW collaborators AS
@@ -224,21 +235,22 @@ FROM ledger_charges AS c
 WHERE c.pool != ''
 GROUP BY workspace, app, term;
 
--- A3: whom each alert is for: the workspace's owners then, and the app's owner for an app's own.
+-- A3: whom each alert is for, one row per recipient.
 CREATE VIEW alert_recipients AS
 SELECT
-    a.alert_id AS alert_id, a.workspace AS workspace, a.kind AS kind, a.time AS time, a.app AS app, c.user AS recipient,
-    'workspace_owner' AS because
-FROM alerts AS a
-INNER JOIN ledger_changes AS c ON c.workspace = a.workspace
-WHERE c.change IN ('person_changed', 'person_removed') AND c.time <= a.time
-GROUP BY alert_id, workspace, kind, time, app, recipient
-HAVING argMax(c.subject, (c.sequence, c.change_index)) = 'owner'
-UNION ALL
-SELECT
     a.alert_id AS alert_id, a.workspace AS workspace, a.kind AS kind, a.time AS time, a.app AS app,
-    argMax(c.user, (c.sequence, c.change_index)) AS recipient, 'app_owner' AS because
+    recipient.role AS role, recipient.user AS user, recipient.email AS email
 FROM alerts AS a
-INNER JOIN ledger_changes AS c ON c.workspace = a.workspace AND c.app = a.app
-WHERE a.app != '' AND c.change IN ('app_created', 'app_transferred') AND c.time <= a.time
-GROUP BY alert_id, workspace, kind, time, app;
+ARRAY JOIN a.recipients AS recipient;
+
+-- L6: what the reconciliations found, newest last; written by whoever ran one, not from the log.
+CREATE TABLE reconciliations
+(
+    finished    DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'),
+    seconds     Float64,
+    units       UInt64,
+    differences Map(LowCardinality(String), UInt64)
+)
+ENGINE = MergeTree
+ORDER BY finished
+TTL toDateTime(finished) + INTERVAL 2 YEAR;
