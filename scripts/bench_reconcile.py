@@ -29,7 +29,7 @@ from scripts.stack.ports import free_port
 
 EVENTS_PER_CONVERSATION = 14
 WORKSPACES = 200
-USERS = 60_000
+USERS = 59_520
 _FREE_MICROS = 10**12
 _FIRST_US = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 _TABLES = (

@@ -123,7 +123,7 @@ def _add_alert(blocks: Blocks, record: Record) -> None:
             record.partition, record.offset, record.append_ms, alert.alert_id, alert.workspace, alert.kind,
             alert.time_us, origin.topic, origin.partition, origin.offset, origin.index, alert.available_micros,
             alert.message, alert.threshold_micros, alert.grant_id or "", alert.app or "",
-            [(one.role, one.user, one.email) for one in getattr(alert, "recipients", ())],
+            [(one.role, one.user, one.email) for one in alert.recipients],
         ),
     )  # fmt: skip
 
@@ -144,8 +144,8 @@ def _add_entitlement(blocks: Blocks, record: Record) -> None:
             record.partition, record.offset, record.append_ms, origin.topic, origin.partition, origin.offset,
             origin.index, one.workspace, one.app, one.sequence, one.allowed, one.why, one.since_us, one.plan,
             one.allowed_requests, one.rate_limits, one.usage_limits, one.balance, one.average_daily_units,
-            one.burn_micros, one.days_left, one.term_ends_us, getattr(one, "support_plan", ""),
-            getattr(one, "inactive", False), getattr(one, "paid", False),
+            one.burn_micros, one.days_left, one.term_ends_us, one.support_plan,
+            one.inactive, one.paid,
         ),
     )  # fmt: skip
 

@@ -123,42 +123,55 @@ FROM ledger_changes AS c
 WHERE c.change IN ('app_appeared', 'app_created', 'app_published', 'app_unpublished', 'app_transferred')
 GROUP BY workspace, app;
 
--- P3, P4, P11: every time an app was on another plan than the default one, and (with an empty app) every contract; `until`
--- NULL: until further notice. `unpaid`: it ended because of a fee (P8). `contract` holds a contract's figures as JSON.
+-- P3, P4, P7, P8, P11: every time an app was on another plan than the default one (`kind` app), every contract and every
+-- time of paid support (their app is empty); `until` NULL: until further notice. `unpaid`: it ended because of a fee.
+-- `terms`: the change as JSON, with a contract's figures or the fee of support.
 CREATE VIEW plan_history AS
 SELECT
-    s.workspace AS workspace, s.app AS app, s.event.1.1 AS sequence, s.event.5 AS plan, s.event.6 AS period,
-    s.event.2 AS from,
+    s.workspace AS workspace, s.kind AS kind, s.app AS app, s.event.1.1 AS sequence, s.event.5 AS plan,
+    s.event.6 AS period, s.event.2 AS from,
     arrayMin(e -> e.2, arrayPushBack(s.later, (s.event.1, s.event.4, false, s.event.4, '', '', false, '', false))) AS ended,
     nullIf(ended, toDateTime64('2299-01-01 00:00:00', 6, 'UTC')) AS until,
     arrayExists(e -> e.7 AND e.2 = ended, s.later) AS unpaid,
-    s.event.8 AS contract
+    s.event.8 AS terms
 FROM
 (
-    SELECT workspace, app, event, arraySlice(events, place + 1) AS later
+    SELECT workspace, kind, app, event, arraySlice(events, place + 1) AS later
     FROM
     (
         SELECT
             c.workspace AS workspace, c.app AS app,
+            multiIf(startsWith(c.change, 'contract'), 'contract', startsWith(c.change, 'support'), 'support', 'app') AS kind,
             arraySort(e -> e.1, groupArray((
                 (c.sequence, c.change_index),
-                ifNull(if(c.change IN ('plan_ends', 'contract_ends'), c.until, c.from), c.time),
-                c.change IN ('plan_taken', 'contract_began'),
+                ifNull(if(endsWith(c.change, '_ends'), c.until, c.from), c.time),
+                c.change IN ('plan_taken', 'contract_began', 'support_taken'),
                 ifNull(
-                    if(c.change = 'contract_began', fromUnixTimestamp64Micro(JSONExtract(c.body, 'contract', 'ends_us', 'Nullable(Int64)'), 'UTC'), c.until),
+                    if(
+                        c.change = 'contract_began',
+                        fromUnixTimestamp64Micro(JSONExtract(c.body, 'contract', 'ends_us', 'Nullable(Int64)'), 'UTC'),
+                        c.until
+                    ),
                     toDateTime64('2299-01-01 00:00:00', 6, 'UTC')
                 ),
-                if(c.change = 'contract_began', 'contract', c.subject),
-                if(c.change = 'contract_began', JSONExtractString(c.body, 'contract', 'term'), JSONExtractString(c.body, 'period')),
+                c.subject,
+                multiIf(
+                    c.change = 'contract_began', JSONExtractString(c.body, 'contract', 'term'),
+                    c.change = 'support_taken', 'monthly',
+                    JSONExtractString(c.body, 'period')
+                ),
                 JSONExtractBool(c.body, 'unpaid'),
-                if(c.change = 'contract_began', JSONExtractRaw(c.body, 'contract'), ''),
-                c.change = 'plan_resumed'
+                c.body,
+                endsWith(c.change, '_resumed')
             ))) AS told,
             -- P8: an end that was taken back never was.
             arrayFilter((e, place) -> NOT e.9 AND NOT (told[place + 1].9), told, arrayEnumerate(told)) AS events
         FROM ledger_changes AS c
-        WHERE c.change IN ('plan_taken', 'plan_ends', 'plan_resumed', 'contract_began', 'contract_ends')
-        GROUP BY workspace, app
+        WHERE c.change IN (
+            'plan_taken', 'plan_ends', 'plan_resumed', 'contract_began', 'contract_ends', 'support_taken', 'support_ends',
+            'support_resumed'
+        )
+        GROUP BY workspace, kind, app
     )
     ARRAY JOIN events AS event, arrayEnumerate(events) AS place
     WHERE event.3

@@ -105,6 +105,9 @@ def _talk(world: WholeWorld) -> None:
     world.order(T0 + 10 * HOUR, Subscribe("tried", "advanced", "yearly"))
     world.order(T0 + 10 * HOUR, SettlePayment(f"acme/fee/app/tried/{T0 + 10 * HOUR}"))
     world.say(T0 + 11 * HOUR, app="tried")
+    world.order(T0 + 12 * HOUR, CancelPlan("tried"))
+    world.order(T0 + 13 * HOUR, Subscribe("tried", "advanced", "yearly"))  # P8: goes on
+    world.say(T0 + 14 * HOUR, app="tried")
     world.tick(T0 + DAY)
     world.say(T0 + 2 * DAY + HOUR, app="bot")  # another price
     world.tick(T0 + 5 * DAY)  # credit lapses, a fee is unpaid: `subscribed` falls back

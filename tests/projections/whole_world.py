@@ -62,11 +62,17 @@ class WholeWorld:
             self._interaction(place, tick(at_us, f"t{self._told}-{place}"))
 
     def order(
-        self, at_us: int, body: CommandBody, *, role: str = "operator", workspace: str = "acme", id: str = ""
+        self,
+        at_us: int,
+        body: CommandBody,
+        *,
+        role: str = "operator",
+        name: str = "olga",
+        workspace: str = "acme",
     ) -> str:
         """A command; its id."""
         self._told += 1
-        command = Command(id or f"c{self._told}", workspace, at_us, Actor(role, "olga"), body)  # type: ignore[arg-type]
+        command = Command(f"c{self._told}", workspace, at_us, Actor(role, name), body)  # type: ignore[arg-type]
         self._inbox(partition_of(workspace, PARTITIONS), _encode(command))
         return command.command_id
 
