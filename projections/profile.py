@@ -118,7 +118,8 @@ def profile(client: Client, workspace: str, catalog: Catalog | None = None) -> P
     support = max((app.support_plan for app in apps if app.support_plan in order), key=order.index, default="")
     people = client.query(_PEOPLE, parameters=named).result_rows
     return Profile(
-        workspace, now, contract.plan if contract else catalog.plans[0].title, _support_title(catalog, support), running,
+        workspace, now, contract.plan if contract else catalog.plans[0].title,
+        _support_title(catalog, support), running,
         bool(client.query(_REQUESTED, parameters=named).first_row[0]), told[12] if told else None,
         told[13] if told else 0, told[14] if told else 0, told[15] if told else None, apps,
         tuple((user, role, email) for user, role, email in people), tuple(_licences(client, workspace, catalog)),
@@ -179,8 +180,8 @@ def _app(row: tuple[Any, ...], running: tuple[RunningPlan, ...], catalog: Catalo
     title = plan.plan if plan else catalog.plans[0].title
     is_told = bool(row[16])
     return AppProfile(
-        app, owner, created, status, tuple(products), tuple((user, role) for user, role in row[17]), title, allowed, why,
-        since if is_told else None, requests, support, inactive, paid,
+        app, owner, created, status, tuple(products), tuple((user, role) for user, role in row[17]), title, allowed,
+        why, since if is_told else None, requests, support, inactive, paid,
     )  # fmt: skip
 
 
@@ -192,7 +193,12 @@ def _licences(client: Client, workspace: str, catalog: Catalog) -> Iterator[Lice
 
 
 def _warnings(
-    client: Client, workspace: str, now: datetime, running: tuple[RunningPlan, ...], apps: tuple[AppProfile, ...], told: Any
+    client: Client,
+    workspace: str,
+    now: datetime,
+    running: tuple[RunningPlan, ...],
+    apps: tuple[AppProfile, ...],
+    told: Any,
 ) -> Iterator[SystemWarning]:
     balance = told[12] if told else ""
     if balance == "low_balance":

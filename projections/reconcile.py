@@ -97,7 +97,7 @@ def reconcile(
     rows_per_range: int = ROWS_PER_RANGE,
     tell: Tell = lambda done, of: None,
 ) -> Reconciliation:
-    """Recount and compare. Changes nothing, so it may run at any time. `tell`: how many ranges are done, of how many."""
+    """Recount and compare. Changes nothing, so it may run at any time. `tell`: ranges done, of how many."""
     with _session(client, spans or Spans(), catalog or load_catalog()) as session:
         found = [session.differences(check) for check in _CHECKS_AT_ONCE]
         ranges = _ranges(client, rows_per_range)
@@ -118,6 +118,12 @@ def reconcile(
             if len(of_check) < MOST_LISTED:
                 of_check.append(difference)
     return Reconciliation(units, dict(counts), tuple(one for of_check in listed.values() for one in of_check))
+
+
+def record(client: Client, reconciliation: Reconciliation, seconds: float) -> None:
+    """Remember what was found: `/metrics` shows the newest."""
+    rows = [[seconds, reconciliation.recounted_units, reconciliation.counts]]
+    client.insert("reconciliations", rows, column_names=["seconds", "units", "differences"])
 
 
 @contextmanager

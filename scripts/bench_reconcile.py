@@ -106,7 +106,9 @@ def _fill(client: Any, events: int) -> int:
 def _catalog() -> Catalog:
     """The shipped one, with free credit that lasts for all of it."""
     shipped = load_catalog()
-    return shipped.model_copy(update={"free_credit": shipped.free_credit.model_copy(update={"amount_micros": _FREE_MICROS})})
+    return shipped.model_copy(
+        update={"free_credit": shipped.free_credit.model_copy(update={"amount_micros": _FREE_MICROS})}
+    )
 
 
 def _memory(pid: int) -> int:

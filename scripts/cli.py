@@ -159,7 +159,9 @@ def units(
 
 @app.command()
 def reconcile(world: WorldName = None) -> None:
-    """Recount units from raw events in SQL and compare with the ledger; exit 1 on any difference.
+    """Recount units from raw events in SQL, price them again, compare with the ledger; exit 1 on any difference.
+
+    What was found is remembered: `/metrics` of the page shows the newest.
 
     Example: quarterhour reconcile
     """
@@ -168,7 +170,7 @@ def reconcile(world: WorldName = None) -> None:
         settings, console = Settings(), Console()
         async with commands.kept_clickhouse(settings, console, world) as client:
             catalog = load_catalog(settings.catalog or DEFAULT_CATALOG)
-            found = reconciling.reconcile(client, commands.spans_of(settings), catalog)
+            found = commands.reconciled(client, settings, catalog, console)
             console.print(reconciling.format(found))
             return 0 if found.is_clean else 1
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -19,7 +21,7 @@ from projections.connect import connect, ensure_database
 from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
-from schemas.catalog import DEFAULT_CATALOG, load_catalog
+from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import topic_table
@@ -238,11 +240,25 @@ async def _replay_all(log: EventLog, stack: LocalStack, console: Console, speed:
         await drain(stack.settings, tell)
 
 
+def reconciled(client: Client, settings: Settings, catalog: Catalog, console: Console) -> reconcile.Reconciliation:
+    """The reconciliation with a progress bar; what it found is remembered."""
+    started = time.monotonic()
+    with _progress(console) as progress:
+        bar = progress.add_task("ranges of workspaces", total=None)
+        found = reconcile.reconcile(
+            client, spans_of(settings), catalog, tell=lambda done, of: progress.update(bar, completed=done, total=of)
+        )
+    reconcile.record(client, found, time.monotonic() - started)
+    return found
+
+
 def _find(given: Input, stack: LocalStack) -> Findings:
     settings = stack.settings
     client = connect(settings.clickhouse_url)
     try:
+        started = time.monotonic()
         found = reconcile.reconcile(client, spans_of(settings), load_catalog(settings.catalog or DEFAULT_CATALOG))
+        reconcile.record(client, found, time.monotonic() - started)
         restarts = sum(state.restarts for state in stack.supervisor.processes())
         return Findings(usage.summary(client), found, given.compare(client), restarts)
     finally:

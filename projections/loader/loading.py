@@ -15,7 +15,6 @@ from time import monotonic
 from clickhouse_connect.driver.client import Client
 
 from projections.loader.blocks import Blocks
-from projections.loader.blocks import Blocks
 from projections.loader.journal import Batch, Journal, slices_of
 from projections.loader.marks import Marks
 from projections.loader.metrics import LoadMetrics

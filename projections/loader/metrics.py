@@ -1,7 +1,7 @@
 """LOADER's metrics, for Prometheus: what was loaded, how far it is behind, and append to visible as a histogram (T6).
 
 The age of a batch's records is told by the oldest of each slice, so it is never better than it was. Counts begin with
-the process; positions and lag come from what is durable. A wall clock is right here: this is about us, not about events.
+the process; positions and lag come from what is durable. A wall clock is right here: it is about us.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -13,8 +14,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from projections.gauges import render
 from projections.web import api
-from projections.web.database import Database
+from projections.web.database import Database, NotReady
 from projections.web.pages import Pages
 from schemas.catalog import Catalog
 
@@ -37,6 +39,12 @@ def application(database: Database, catalog: Catalog) -> Starlette:
     def ping(_: Request) -> Response:
         return PlainTextResponse("Ok.\n")
 
+    def metrics(_: Request) -> Response:
+        try:
+            return Response(database.ask(render), media_type=CONTENT_TYPE_LATEST)
+        except NotReady as error:
+            return PlainTextResponse(f"{error}\n", 503)
+
     def not_found(request: Request, _: Exception) -> Response:
         if request.url.path.startswith("/api/"):
             return api.not_found(request.url.path)
@@ -47,7 +55,7 @@ def application(database: Database, catalog: Catalog) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/ping", ping), *api.routes(database, catalog), *pages.routes(),
+            Route("/ping", ping), Route("/metrics", metrics), *api.routes(database, catalog), *pages.routes(),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],

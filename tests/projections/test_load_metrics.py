@@ -8,9 +8,11 @@ import urllib.request
 from clickhouse_connect.driver.client import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from projections.gauges import render
 from projections.loader.loading import Loader
 from projections.loader.metrics import LoadMetrics, serve
 from projections.loader.records import Appends, TopicPartition
+from projections.reconcile import Reconciliation, record
 from schemas import topics
 from tests.projections.loading import load_all
 from tests.projections.small_world import small_world
@@ -43,9 +45,23 @@ def test_a_batch_counts_by_the_age_of_its_oldest_record() -> None:
     found = scraped(metrics)
     assert found["quarterhour_loaded_records_total", topics.LEDGER, ""] == 4
     assert found["quarterhour_loaded_repeats_total", topics.LEDGER, ""] == 1
-    counts = {le: found["quarterhour_visible_seconds_bucket", topics.LEDGER, le] for le in ("0.25", "0.5", "10.0", "+Inf")}
+    counts = {
+        le: found["quarterhour_visible_seconds_bucket", topics.LEDGER, le] for le in ("0.25", "0.5", "10.0", "+Inf")
+    }
     assert counts == {"0.25": 0, "0.5": 3, "10.0": 3, "+Inf": 4}
     assert abs(found["quarterhour_visible_seconds_sum", topics.LEDGER, ""] - (3 * 0.3 + 10.3)) < 1e-6
+
+
+async def test_freshness_and_the_newest_reconciliation_are_read_from_the_tables(client: Client) -> None:
+    await load_all(client, small_world().log)
+    text = render(client).decode()
+    assert f'quarterhour_freshness_seconds{{quantile="0.99",topic="{topics.LEDGER}"}}' in text
+    assert "\nquarterhour_reconcile_differences_sum " not in text
+    record(client, Reconciliation(10, {"charges": 2, "units": 1}, ()), 1.5)
+    text = render(client).decode()
+    assert "quarterhour_reconcile_differences_sum 3.0" in text
+    assert 'quarterhour_reconcile_differences{check="charges"} 2.0' in text
+    assert "quarterhour_reconcile_duration_seconds 1.5" in text
 
 
 async def test_positions_and_lag_follow_what_is_durable(client: Client) -> None:

@@ -97,7 +97,10 @@ def test_t5_plans_fees_and_renewals(planned: Client) -> None:
     found = profile(planned, "acme")
     assert found is not None
     assert (found.plan, found.support_plan, found.upgrade_requested) == ("Standard", "Standard support", True)
-    told = {(p.kind, p.app): (p.plan, p.subscription, p.fee_micros, p.renews, p.included, p.included_used) for p in found.running}
+    told = {
+        (p.kind, p.app): (p.plan, p.subscription, p.fee_micros, p.renews, p.included, p.included_used)
+        for p in found.running
+    }
     february = datetime(2026, 2, 1, 1, tzinfo=UTC)
     assert told == {
         ("app", "shop"): ("Essential", "monthly", 50 * USD, february, 250, 3),
@@ -148,7 +151,10 @@ def test_p3_a_contract_covers_all_apps_and_warns_when_it_is_used_up(planned: Cli
     assert (found.plan, found.support_plan) == ("Enterprise", "Enterprise support")
     assert (contract.fee_micros, contract.included, contract.included_used) == (900 * USD, 4, 4)
     assert contract.renews == datetime(2027, 1, 1, tzinfo=UTC)
-    assert {(warning.kind, warning.app) for warning in found.warnings} == {("contract_usage", ""), ("app_stopped", "bot")}
+    assert {(warning.kind, warning.app) for warning in found.warnings} == {
+        ("contract_usage", ""),
+        ("app_stopped", "bot"),
+    }
 
 
 def test_a_workspace_that_began_with_a_unit_has_a_profile_and_an_unknown_one_has_none(planned: Client) -> None:

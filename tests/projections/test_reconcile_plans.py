@@ -269,7 +269,7 @@ FAULTS = {
     ),
     "an edited amount": (
         "ledger_lines",
-        "SELECT * REPLACE (if(workspace = 'unknown' AND sequence = 1 AND startsWith(account, 'usage'), amount_micros + 1, "
+        "SELECT * REPLACE (if(workspace = 'unknown' AND sequence = 1 AND startsWith(account, 'usage'), 200001, "
         "amount_micros) AS amount_micros) FROM ledger_lines",
         ("usage of a record", "1", 200_000, 200_001),
     ),
@@ -278,7 +278,8 @@ FAULTS = {
         ("charges", "bot/web/? conversation 2026-01-01T06:00:00Z", 0, 1),
     ),
     "a grant with another amount": (
-        "grants", "SELECT * REPLACE (if(endsWith(grant_id, 'p1'), 300000000, amount_micros) AS amount_micros) FROM grants",
+        "grants",
+        "SELECT * REPLACE (if(endsWith(grant_id, 'p1'), 300000000, amount_micros) AS amount_micros) FROM grants",
         ("grants", "acme/payment/p1", 200_000_000, 300_000_000),
     ),
     "a grant that lasts longer": (

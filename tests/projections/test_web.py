@@ -87,6 +87,14 @@ def site(clickhouse_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
     client.close()
 
 
+def test_metrics_say_how_fresh_the_tables_are(site: Site) -> None:
+    """T6."""
+    found = site.get("/metrics")
+    assert found.status == 200
+    assert found.headers["content-type"].startswith("text/plain")
+    assert 'quarterhour_freshness_seconds{quantile="0.99",topic="ledger"}' in found.text
+
+
 def test_t5_the_account_view(site: Site) -> None:
     view = site.get(f"/api{ACME}").json
     credit = 2 * FUNDS - 2 * PRICE - HALF

@@ -1,7 +1,7 @@
 """Interactions and commands through METER and ACCOUNTS in memory, onto the log that the loader reads.
 
-Everything is folded as it comes: an interaction by METER, what METER says by ACCOUNTS, a command by ACCOUNTS. So the log
-holds what the running system would have written, and the reconciliation can be asked whether it agrees.
+Everything is folded as it comes: an interaction by METER, what METER says by ACCOUNTS, a command by ACCOUNTS. So the
+log holds what the running system would have written, and the reconciliation can be asked whether it agrees.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from schemas.ledger import LedgerRecord, decode_ledger
 from schemas.routing import partition_of
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
-from streams.durable.machine import Output, RawRecord
+from streams.durable.machine import Output, PartitionMachine, RawRecord
 from streams.metering.meter import MeterPartition
 from streams.metering.policy import MeterPolicy
 from tests.projections.fake_source import PARTITIONS, Log, home_of, message, tick
@@ -41,7 +41,8 @@ class WholeWorld:
         self._meters = [MeterPartition(place, policy) for place in range(PARTITIONS)]
         accounts = policy_of(self.catalog)
         self._accounts = [AccountsPartition(place, accounts, PARTITIONS) for place in range(PARTITIONS)]
-        for machine in (*self._meters, *self._accounts):
+        machines: list[PartitionMachine] = [*self._meters, *self._accounts]
+        for machine in machines:
             machine.restored(None)
         self._told = 0
 
