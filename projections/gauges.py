@@ -1,4 +1,4 @@
-"""The read side as metrics, read from ClickHouse when asked: freshness by topic (T6), and the newest reconciliation (L6).
+"""The read side as metrics, read from ClickHouse when asked: freshness by topic (T6), the newest reconciliation (L6).
 
 LOADER's own (`loader.metrics`) tell of lag and of every batch; these stay when LOADER is down.
 """

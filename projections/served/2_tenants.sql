@@ -1,6 +1,6 @@
 -- What a workspace's own reader may see. Views run with the rights of who reads them (SQL SECURITY INVOKER, ClickHouse's
 -- default for plain views), so the policies of the tables below hold through every view too.
--- Tables without a workspace (watermarks, load_*, loaders) are not granted.
+-- Tables without a workspace (watermarks, load_*, loaders, reconciliations) are not granted.
 
 CREATE ROLE IF NOT EXISTS quarterhour_tenants;
 GRANT SELECT ON quarterhour.interactions TO quarterhour_tenants;
@@ -15,6 +15,18 @@ GRANT SELECT ON quarterhour.billed_quarters TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.account_flows TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.grants TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.alerts TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.ledger_changes TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.entitlements TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.payment_requests TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.app_entitlements TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.app_profiles TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.plan_history TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.people TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.collaborators TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.licences TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.payments TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.included_units TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.alert_recipients TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.units TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.conversations TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.sessions TO quarterhour_tenants;
@@ -45,11 +57,13 @@ CREATE SETTINGS PROFILE IF NOT EXISTS quarterhour_tenant_reading
 CREATE ROW POLICY IF NOT EXISTS nothing_by_default
     ON quarterhour.interactions, quarterhour.late, quarterhour.unit_events, quarterhour.usage_daily,
     quarterhour.ledger_entries, quarterhour.ledger_lines, quarterhour.ledger_charges, quarterhour.ledger_parts,
-    quarterhour.billed_quarters, quarterhour.account_flows, quarterhour.grants, quarterhour.alerts
+    quarterhour.billed_quarters, quarterhour.account_flows, quarterhour.grants, quarterhour.alerts,
+    quarterhour.ledger_changes, quarterhour.entitlements, quarterhour.payment_requests
     USING false TO quarterhour_tenants;
 
 CREATE ROW POLICY IF NOT EXISTS everyone_else
     ON quarterhour.interactions, quarterhour.late, quarterhour.unit_events, quarterhour.usage_daily,
     quarterhour.ledger_entries, quarterhour.ledger_lines, quarterhour.ledger_charges, quarterhour.ledger_parts,
-    quarterhour.billed_quarters, quarterhour.account_flows, quarterhour.grants, quarterhour.alerts
+    quarterhour.billed_quarters, quarterhour.account_flows, quarterhour.grants, quarterhour.alerts,
+    quarterhour.ledger_changes, quarterhour.entitlements, quarterhour.payment_requests
     USING true TO ALL EXCEPT quarterhour_tenants;

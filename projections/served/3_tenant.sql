@@ -9,5 +9,6 @@ GRANT quarterhour_tenants TO READER;
 CREATE ROW POLICY IF NOT EXISTS of_READER
     ON quarterhour.interactions, quarterhour.late, quarterhour.unit_events, quarterhour.usage_daily,
     quarterhour.ledger_entries, quarterhour.ledger_lines, quarterhour.ledger_charges, quarterhour.ledger_parts,
-    quarterhour.billed_quarters, quarterhour.account_flows, quarterhour.grants, quarterhour.alerts
+    quarterhour.billed_quarters, quarterhour.account_flows, quarterhour.grants, quarterhour.alerts,
+    quarterhour.ledger_changes, quarterhour.entitlements, quarterhour.payment_requests
     USING workspace = 'WORKSPACE' TO READER;
