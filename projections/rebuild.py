@@ -24,7 +24,7 @@ from projections.connect import connect, ensure_database
 from projections.loader.hold import Hold
 from projections.loader.journal import Journal
 from projections.loader.loading import Loader, LoadPolicy
-from projections.loader.records import Record, Slice, Source, TopicPartition
+from projections.loader.records import Record, Slice, Source, TopicPartition, runs
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.migrate import migrate
 from projections.positions import loaded_offsets
@@ -224,9 +224,14 @@ class _Limited:
             await asyncio.sleep(timeout_seconds)
             return []
         found = await self._source.fetch(max_records, timeout_seconds)
-        kept = [record for record in found if record.offset < self._ends.get(TopicPartition(*record[:2]), 0)]
-        for record in kept:
-            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        kept: list[Record] = []
+        for place, run in runs(found):
+            end = self._ends.get(place, 0)
+            if run[-1].offset >= end:
+                run = [record for record in run if record.offset < end]
+            if run:
+                self._next[place] = run[-1].offset + 1
+                kept += run
         self._look()
         return kept
 
