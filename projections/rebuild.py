@@ -226,12 +226,10 @@ class _Limited:
         found = await self._source.fetch(max_records, timeout_seconds)
         kept: list[Record] = []
         for place, run in runs(found):
+            # A record beyond the end tells that all before it were given, those included that compaction has removed.
+            self._next[place] = run[-1].offset + 1
             end = self._ends.get(place, 0)
-            if run[-1].offset >= end:
-                run = [record for record in run if record.offset < end]
-            if run:
-                self._next[place] = run[-1].offset + 1
-                kept += run
+            kept += run if run[-1].offset < end else [record for record in run if record.offset < end]
         self._look()
         return kept
 
