@@ -24,7 +24,7 @@ from projections.connect import connect, ensure_database
 from projections.loader.hold import Hold
 from projections.loader.journal import Journal
 from projections.loader.loading import Loader, LoadPolicy
-from projections.loader.records import Record, Slice, Source, TopicPartition
+from projections.loader.records import Record, Slice, Source, TopicPartition, runs
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.migrate import migrate
 from projections.positions import loaded_offsets
@@ -224,10 +224,12 @@ class _Limited:
             await asyncio.sleep(timeout_seconds)
             return []
         found = await self._source.fetch(max_records, timeout_seconds)
-        kept = [record for record in found if record.offset < self._ends.get(TopicPartition(*record[:2]), 0)]
-        # A record beyond the end tells that all before it were given, those included that compaction has removed.
-        for record in found:
-            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        kept: list[Record] = []
+        for place, run in runs(found):
+            # A record beyond the end tells that all before it were given, those included that compaction has removed.
+            self._next[place] = run[-1].offset + 1
+            end = self._ends.get(place, 0)
+            kept += run if run[-1].offset < end else [record for record in run if record.offset < end]
         self._look()
         return kept
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from projections.loader import tables
 from projections.loader.marks import Marks
-from projections.loader.records import Appends, Record, TopicPartition
+from projections.loader.records import Appends, Record, TopicPartition, runs
 from schemas.errors import InvalidRecord, excerpt
 
 _INT64 = 1 << 63
@@ -55,10 +55,12 @@ class Blocks:
 
     def note_appends(self, records: Iterable[Record]) -> None:
         """Remember when the batch's records were appended."""
-        times: dict[tuple[str, int], list[int]] = defaultdict(list)
-        for record in records:
-            times[record[:2]].append(record.append_ms)
-        self.appends = {TopicPartition(*place): Appends(len(ms), min(ms), max(ms)) for place, ms in times.items()}
+        for place, run in runs(records):
+            times = [record.append_ms for record in run]
+            known = self.appends.get(place, Appends(0, times[0], times[0]))
+            self.appends[place] = Appends(
+                known.records + len(times), min(known.oldest_ms, *times), max(known.newest_ms, *times)
+            )
 
     def count_repeat(self, record: Record) -> None:
         """The record's origin has been loaded before."""

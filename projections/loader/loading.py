@@ -18,7 +18,7 @@ from projections.loader.blocks import Blocks
 from projections.loader.journal import Batch, Journal, slices_of
 from projections.loader.marks import Marks
 from projections.loader.metrics import LoadMetrics
-from projections.loader.records import Record, Source, SourceFault, TopicPartition
+from projections.loader.records import Record, Source, SourceFault, TopicPartition, runs
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.loader.rows import build_rows
 from projections.loader.store import Store
@@ -132,14 +132,14 @@ class Loader:
     def _batch(self, records: Sequence[Record]) -> tuple[Batch, Blocks]:
         first: dict[TopicPartition, int] = {}
         fresh: list[Record] = []
-        for record in records:
-            place = TopicPartition(record.topic, record.partition)
+        for place, run in runs(records):
             position = self._positions[place]
-            if position is not None and record.offset < position:
-                continue  # guard by position: the token window is finite
-            first.setdefault(place, record.offset if position is None else position)
-            self._positions[place] = record.offset + 1
-            fresh.append(record)
+            if position is not None and run[0].offset < position:  # guard by position: the token window is finite
+                run = [record for record in run if record.offset >= position]
+            if run:
+                first.setdefault(place, run[0].offset if position is None else position)
+                self._positions[place] = run[-1].offset + 1
+                fresh += run
         self._batches += 1
         slices = slices_of([(place, offset, self._positions[place] or 0) for place, offset in first.items()])
         return Batch(self._journal.epoch, self._batches, slices), self._rows(fresh)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from schemas.errors import QuarterhourError
@@ -24,6 +26,12 @@ class Record(NamedTuple):
     append_ms: int
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+
+
+def runs(records: Iterable[Record]) -> Iterator[tuple[TopicPartition, list[Record]]]:
+    """The records in order, in runs of one partition each: sources give many of one partition after another."""
+    for (topic, partition), run in groupby(records, itemgetter(0, 1)):
+        yield TopicPartition(topic, partition), list(run)
 
 
 class Slice(NamedTuple):

@@ -142,6 +142,10 @@ def test_a_bi_tool_reads_through_sqlalchemy(world: Client, ports: tuple[int, int
     engine = sqlalchemy.create_engine(f"clickhousedb://default@127.0.0.1:{ports[1]}/questions")
     with engine.connect() as connection:
         inspector = sqlalchemy.inspect(engine)
-        assert "billed_daily" in {*inspector.get_table_names(), *inspector.get_view_names()}
-        total = connection.execute(sqlalchemy.text("SELECT sum(micros) FROM billed_monthly WHERE workspace = 'acme'"))
-        assert total.scalar_one() == 5 * PRICE
+        assert "billed_monthly" in {*inspector.get_table_names(), *inspector.get_view_names()}
+        usage = sqlalchemy.Table("billed_monthly", sqlalchemy.MetaData(), autoload_with=engine)
+        asked = sqlalchemy.select(sqlalchemy.func.sum(usage.c.micros)).where(usage.c.workspace == "acme")
+        assert connection.execute(asked).scalar_one() == 5 * PRICE
+        whole = "trend_daily(workspace='acme', first='2026-04-01', last='2026-04-30', zone='UTC')"
+        total = connection.execute(sqlalchemy.text(f"SELECT sum(units) FROM {whole}"))
+        assert total.scalar_one() == 3
