@@ -19,6 +19,7 @@ DERIVED = ("usage_daily", "billed_quarters", "account_flows")
 _TOPIC = {
     tables.INTERACTIONS: topics.INTERACTIONS, tables.REJECTED: topics.REJECTED, tables.LATE: topics.LATE,
     tables.UNIT_EVENTS: topics.INBOX, tables.WATERMARKS: topics.INBOX, tables.COMMANDS: topics.INBOX,
+    tables.MAILS: topics.MAILS,
     tables.ALERTS: topics.ALERTS, tables.LEDGER_ENTRIES: topics.LEDGER, tables.LEDGER_LINES: topics.LEDGER,
     tables.LEDGER_CHARGES: topics.LEDGER, tables.LEDGER_PARTS: topics.LEDGER, tables.GRANTS: topics.LEDGER,
 }  # fmt: skip

@@ -24,6 +24,7 @@ _TABLES_OF_TOPIC = {
     topics.INBOX: (tables.UNIT_EVENTS, tables.WATERMARKS, tables.COMMANDS),
     topics.LEDGER: (tables.LEDGER_ENTRIES,),
     topics.ALERTS: (tables.ALERTS,),
+    topics.MAILS: (tables.MAILS,),
 }
 _HIGHEST = """
 SELECT kafka_partition, max(kafka_offset) + 1

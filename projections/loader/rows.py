@@ -22,15 +22,18 @@ from schemas.alerts import Alert
 from schemas.aside import SetAside
 from schemas.errors import InvalidRecord, excerpt
 from schemas.interactions import REROUTED_HEADER, TICK, decode
+from schemas.mails import MailStep
 from schemas.routing import interaction_key, partition_of
 
 LOADED_TOPICS = (
     topics.INTERACTIONS, topics.REJECTED, topics.LATE, topics.INBOX, topics.LEDGER, topics.ALERTS,
+    topics.MAILS,
 )  # fmt: skip
 """The topics LOADER reads, all partitions of each."""
 
 _decode_set_aside = msgspec.json.Decoder(SetAside).decode
 _decode_alert = msgspec.json.Decoder(Alert).decode
+_decode_mail = msgspec.json.Decoder(MailStep).decode
 _KEYS_REMEMBERED = 1 << 17
 
 
@@ -122,6 +125,19 @@ def _add_alert(blocks: Blocks, record: Record) -> None:
     )  # fmt: skip
 
 
+def _add_mail(blocks: Blocks, record: Record) -> None:
+    """Steps name no origin: one told twice is loaded twice, and counted once by the view `deliveries`."""
+    step = _decoded(_decode_mail, record)
+    blocks.add(
+        tables.MAILS,
+        (
+            record.partition, record.offset, record.append_ms, step.delivery_id, step.workspace, step.app or "",
+            step.alert_id, step.kind, step.alert_us, step.channel, step.recipient, step.status, step.time_us,
+            step.round, step.attempts, step.next_us, step.uncertain, step.message_id or "", step.detail,
+        ),
+    )  # fmt: skip
+
+
 def _decoded(decoder: Callable[[bytes], Any], record: Record) -> Any:
     try:
         return decoder(record.value or b"")
@@ -146,4 +162,5 @@ _ADD: Mapping[str, Callable[[Blocks, Record], None]] = {
     topics.INBOX: add_inbox,
     topics.LEDGER: add_ledger,
     topics.ALERTS: _add_alert,
+    topics.MAILS: _add_mail,
 }

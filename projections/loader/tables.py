@@ -90,6 +90,13 @@ ALERTS = Table(
         "grant_id",
     ),
 )  # fmt: skip
+MAILS = Table(
+    "mails",
+    (
+        *_AT, "delivery_id", "workspace", "app", "alert_id", "kind", "alert_time", "channel", "recipient", "status",
+        "time", "round", "attempts", "next", "uncertain", "message_id", "detail",
+    ),
+)  # fmt: skip
 LOAD_ERRORS = Table(
     "load_errors",
     ("topic", *_AT, "reason", "field", "value", "rule", "detail"),
@@ -98,5 +105,5 @@ LOAD_ERRORS = Table(
 
 TABLES = (
     INTERACTIONS, REJECTED, LATE, UNIT_EVENTS, WATERMARKS, COMMANDS, LEDGER_ENTRIES, LEDGER_LINES, LEDGER_CHARGES,
-    LEDGER_PARTS, GRANTS, ALERTS, LOAD_ERRORS,
+    LEDGER_PARTS, GRANTS, ALERTS, MAILS, LOAD_ERRORS,
 )  # fmt: skip
