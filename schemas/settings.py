@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     )
     smtp_url: str = Field(
         "",
+        repr=False,
         description="where MAILER hands in mail: `smtp://host:port`, `smtp+starttls://user:password@host:port` or "
         "`smtps://...`; empty: the local stack's own catcher",
     )

@@ -142,7 +142,8 @@ class Desk:
 
     def waiting(self) -> Iterator[Delivery]:
         """The deliveries neither sent nor given up."""
-        return (delivery for delivery in self.deliveries.values() if delivery.status in ("waiting", "attempting"))
+        held = list(self.deliveries.values())  # at once: metrics are read from another thread
+        return (delivery for delivery in held if delivery.status in ("waiting", "attempting"))
 
     def next_due_us(self, busy: Iterable[str] = ()) -> int | None:
         """When the next delivery is due; None when none waits."""

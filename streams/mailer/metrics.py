@@ -26,7 +26,7 @@ class MailerMetrics:
         desks = self._desks()
         counts = Counter(self._gone)
         for desk in desks.values():
-            counts.update(desk.counts)
+            counts.update(dict(desk.counts))
         mails = CounterMetricFamily("quarterhour_mails", "Deliveries sent, attempts retried, dead", labels=["outcome"])
         for outcome in ("sent", "retried", "dead"):
             mails.add_metric([outcome], counts.pop(outcome, 0))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import parseaddr
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 from email_validator import EmailNotValidError, validate_email
+from msgspec.structs import replace
 
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -91,10 +93,10 @@ class SmtpCarrier:
             found = validate_email(
                 delivery.recipient, check_deliverability=False, globally_deliverable=False, allow_smtputf8=False
             )
-            mail = mail_of(delivery, self._sender, self._domain)
-        except (EmailNotValidError, ValueError) as error:
+            address = found.ascii_email or found.normalized
+            mail = mail_of(replace(delivery, recipient=address), self._sender, self._domain)
+        except (EmailNotValidError, MessageError, ValueError, IndexError) as error:
             return Failed(f"{delivery.recipient!r} is no address to send to: {error}", "bad_address")
-        address = found.ascii_email or found.normalized
         client = self._client()
         try:
             refused = await self._introduce(client, address)

@@ -48,6 +48,15 @@ async def test_a_mail_arrives_whole() -> None:
     assert plain is not None and ".leading dot and é" in plain.get_content()
 
 
+async def test_a_domain_in_another_script_is_spelled_as_mail_servers_know_it() -> None:
+    handler = Badly()
+    async with smtp_server(handler) as address:
+        outcome, _ = await carry(f"smtp://{address}", delivery(recipient="olga@bücher.example"))
+    assert isinstance(outcome, Accepted)
+    message = email.message_from_bytes(handler.taken[0], policy=modern)
+    assert message["To"] == "olga@xn--bcher-kva.example"
+
+
 @pytest.mark.parametrize(
     ("rcpt", "final"), [("550 5.1.1 no such user", "bad_address"), ("450 4.2.0 greylisted", None), ("drop", None)]
 )
