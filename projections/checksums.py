@@ -22,6 +22,7 @@ NEWEST_BY = {tables.ENTITLEMENTS.name: "workspace, app"}
 _TOPIC = {
     tables.INTERACTIONS: topics.INTERACTIONS, tables.REJECTED: topics.REJECTED, tables.LATE: topics.LATE,
     tables.UNIT_EVENTS: topics.INBOX, tables.WATERMARKS: topics.INBOX, tables.COMMANDS: topics.INBOX,
+    tables.MAILS: topics.MAILS,
     tables.ALERTS: topics.ALERTS, tables.LEDGER_ENTRIES: topics.LEDGER, tables.LEDGER_LINES: topics.LEDGER,
     tables.LEDGER_CHARGES: topics.LEDGER, tables.LEDGER_PARTS: topics.LEDGER, tables.GRANTS: topics.LEDGER,
     tables.LEDGER_CHANGES: topics.LEDGER, tables.ENTITLEMENTS: topics.ENTITLEMENTS,

@@ -17,19 +17,24 @@ from schemas.entitlements import Entitlement
 from schemas.gateway_keys import ApiKey
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
+from schemas.mails import DeadMail, MailRetry, MailStep, Webhook
 from schemas.payments import PaymentRequest
 from schemas.replies import Reply
 from schemas.topics import (
     ALERTS,
+    DEAD_MAILS,
     ENTITLEMENTS,
     GATEWAY_KEYS,
     INBOX,
     INTERACTIONS,
     LATE,
     LEDGER,
+    MAIL_RETRIES,
+    MAILS,
     PAYMENT_REQUESTS,
     REJECTED,
     REPLIES,
+    WEBHOOKS,
     Topic,
     topic_table,
 )
@@ -60,6 +65,10 @@ _USES: dict[str, _Use] = {
     PAYMENT_REQUESTS: _Use("send", "paymentRequest", PaymentRequest),
     REPLIES: _Use("send", "reply", Reply),
     GATEWAY_KEYS: _Use("receive", "apiKey", ApiKey),
+    MAILS: _Use("send", "mailStep", MailStep),
+    DEAD_MAILS: _Use("send", "deadMail", DeadMail),
+    MAIL_RETRIES: _Use("receive", "mailRetry", MailRetry),
+    WEBHOOKS: _Use("receive", "webhook", Webhook),
 }
 
 EXAMPLE: dict[str, Any] = {

@@ -13,6 +13,7 @@ from schemas.entitlements import Entitlement
 from schemas.gateway_keys import ApiKey
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
+from schemas.mails import DeadMail, MailRetry, MailStep, Webhook
 from schemas.payments import PaymentRequest
 from schemas.replies import Reply
 
@@ -31,4 +32,8 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "reply": {"$schema": _DIALECT, **msgspec.json.schema(Reply)},
         "set-aside": {"$schema": _DIALECT, **msgspec.json.schema(SetAside)},
         "api-key": {"$schema": _DIALECT, **msgspec.json.schema(ApiKey)},
+        "mail-step": {"$schema": _DIALECT, **msgspec.json.schema(MailStep)},
+        "dead-mail": {"$schema": _DIALECT, **msgspec.json.schema(DeadMail)},
+        "mail-retry": {"$schema": _DIALECT, **msgspec.json.schema(MailRetry)},
+        "webhook": {"$schema": _DIALECT, **msgspec.json.schema(Webhook)},
     }

@@ -80,6 +80,33 @@ class Settings(BaseSettings):
         ge=8 * 1024 * 1024,  # two of the largest requests
         description="bytes of requests that the HTTP ingest holds before it answers 429",
     )
+    smtp_url: str = Field(
+        "",
+        repr=False,
+        description="where MAILER hands in mail: `smtp://host:port`, `smtp+starttls://user:password@host:port` or "
+        "`smtps://...`; empty: the local stack's own catcher",
+    )
+    smtp_ca_file: Path | None = Field(
+        None, description="certificates to trust of the mail server; default: the system's"
+    )
+    mail_from: str = Field(
+        "Quarterhour <alerts@quarterhour.example>", description="sender of mails: `address` or `Name <address>`"
+    )
+    mail_timeout_seconds: float = Field(
+        30, gt=0, le=600, description="how long a mail server or a webhook may take for one answer"
+    )
+    mail_retry_seconds: float = Field(
+        30, gt=0, le=3600, description="first wait after a delivery failed; doubled each time, to an hour"
+    )
+    mail_give_up_hours: int = Field(
+        120, ge=1, le=24 * 365, description="a delivery that has failed for so long ends in `mails.dead`"
+    )
+    mail_port: int | None = Field(
+        None, ge=1, le=65535, description="port of the local mail catcher; default: a free one"
+    )
+    webhook_loopback: bool = Field(
+        False, description="webhooks may be posted to loopback, also by http; for development"
+    )
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"

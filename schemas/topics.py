@@ -62,8 +62,13 @@ def topic_table(
         Topic(REPLIES, "workspace", "the answer to each command, for a day", a, _SHORT),
         Topic(GATEWAY_KEYS, "key id", "API keys of gateways, secrets hashed", 1, {"cleanup.policy": "compact"}),
         Topic(CLOCK_LEASE, "none", "nothing: who is assigned it is the clock that ticks", 1, _SHORT),
+        Topic(MAILS, "workspace", "each step of each mail and webhook delivery", a, _KEPT),
+        Topic(DEAD_MAILS, "workspace", "deliveries given up, with the reason", a, _KEPT),
+        Topic(MAIL_RETRIES, "workspace", "deliveries given up that an operator wants tried again", a, _KEPT),
+        Topic(WEBHOOKS, "workspace/webhook", "where workspaces want alerts posted", a, {"cleanup.policy": "compact"}),
         Topic(METER_CHANGELOG, "state key", "METER's state and positions", i, _STATE),
         Topic(ACCOUNTS_CHANGELOG, "workspace", "ACCOUNTS' state and positions", a, _STATE),
+        Topic(MAILER_CHANGELOG, "delivery", "MAILER's open deliveries and positions", a, _STATE),
     )
 
 
@@ -78,5 +83,10 @@ PAYMENT_REQUESTS = "payments.requests"
 REPLIES = "account.replies"
 GATEWAY_KEYS = "gateway.keys"
 CLOCK_LEASE = "clock.lease"
+MAILS = "mails"
+DEAD_MAILS = "mails.dead"
+MAIL_RETRIES = "mails.retry"
+WEBHOOKS = "webhooks"
 METER_CHANGELOG = "meter.changelog"
 ACCOUNTS_CHANGELOG = "accounts.changelog"
+MAILER_CHANGELOG = "mailer.changelog"

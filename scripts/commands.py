@@ -35,6 +35,7 @@ from scripts.replay.source import EventLog, read_log
 from scripts.report import Findings, as_json, show
 from scripts.stack.cache import cache_directory
 from scripts.stack.home import Home, World
+from scripts.stack.mailing import MAILBOX, SMTP
 from scripts.stack.topics import create_topics
 
 LIVE_WORLD = "live"
@@ -280,6 +281,8 @@ def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
         announce(f"{door.words} at {stack.doors[door.name]}")
     announce("A key, and an event over HTTP:")
     announce(f"  {curl_line(stack.doors[INGEST])}")
+    if MAILBOX in stack.doors:
+        announce(f"mail catcher at {stack.doors[SMTP]}, what it caught at {stack.doors[MAILBOX]}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
 
 

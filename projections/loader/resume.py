@@ -26,6 +26,7 @@ _TABLES_OF_TOPIC = {
     topics.ALERTS: (tables.ALERTS,),
     topics.ENTITLEMENTS: (tables.ENTITLEMENTS,),
     topics.PAYMENT_REQUESTS: (tables.PAYMENT_REQUESTS,),
+    topics.MAILS: (tables.MAILS,),
 }
 _HIGHEST = """
 SELECT kafka_partition, max(kafka_offset) + 1

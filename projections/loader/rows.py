@@ -23,12 +23,14 @@ from schemas.aside import SetAside
 from schemas.entitlements import Entitlement
 from schemas.errors import InvalidRecord, excerpt
 from schemas.interactions import REROUTED_HEADER, TICK, decode
+from schemas.mails import MailStep
 from schemas.payments import PaymentRequest
 from schemas.routing import interaction_key, partition_of
 
 LOADED_TOPICS = (
     topics.INTERACTIONS, topics.REJECTED, topics.LATE, topics.INBOX, topics.LEDGER, topics.ALERTS,
     topics.ENTITLEMENTS, topics.PAYMENT_REQUESTS,
+    topics.MAILS,
 )  # fmt: skip
 """The topics LOADER reads, all partitions of each."""
 
@@ -36,6 +38,7 @@ _decode_set_aside = msgspec.json.Decoder(SetAside).decode
 _decode_alert = msgspec.json.Decoder(Alert).decode
 _decode_entitlement = msgspec.json.Decoder(Entitlement).decode
 _decode_payment_request = msgspec.json.Decoder(PaymentRequest).decode
+_decode_mail = msgspec.json.Decoder(MailStep).decode
 _KEYS_REMEMBERED = 1 << 17
 
 
@@ -166,6 +169,19 @@ def _add_payment_request(blocks: Blocks, record: Record) -> None:
     )  # fmt: skip
 
 
+def _add_mail(blocks: Blocks, record: Record) -> None:
+    """Steps name no origin: one told twice is loaded twice, and counted once by the view `deliveries`."""
+    step = _decoded(_decode_mail, record)
+    blocks.add(
+        tables.MAILS,
+        (
+            record.partition, record.offset, record.append_ms, step.delivery_id, step.workspace, step.app or "",
+            step.alert_id, step.kind, step.alert_us, step.channel, step.recipient, step.status, step.time_us,
+            step.round, step.attempts, step.next_us, step.uncertain, step.message_id or "", step.detail,
+        ),
+    )  # fmt: skip
+
+
 def _decoded(decoder: Callable[[bytes], Any], record: Record) -> Any:
     try:
         return decoder(record.value or b"")
@@ -192,4 +208,5 @@ _ADD: Mapping[str, Callable[[Blocks, Record], None]] = {
     topics.ALERTS: _add_alert,
     topics.ENTITLEMENTS: _add_entitlement,
     topics.PAYMENT_REQUESTS: _add_payment_request,
+    topics.MAILS: _add_mail,
 }

@@ -113,6 +113,13 @@ ALERTS = Table(
         "grant_id", "app", "recipients",
     ),
 )  # fmt: skip
+MAILS = Table(
+    "mails",
+    (
+        *_AT, "delivery_id", "workspace", "app", "alert_id", "kind", "alert_time", "channel", "recipient", "status",
+        "time", "round", "attempts", "next", "uncertain", "message_id", "detail",
+    ),
+)  # fmt: skip
 LOAD_ERRORS = Table(
     "load_errors",
     ("topic", *_AT, "reason", "field", "value", "rule", "detail"),
@@ -121,5 +128,5 @@ LOAD_ERRORS = Table(
 
 TABLES = (
     INTERACTIONS, REJECTED, LATE, UNIT_EVENTS, WATERMARKS, COMMANDS, LEDGER_ENTRIES, LEDGER_LINES, LEDGER_CHARGES,
-    LEDGER_PARTS, LEDGER_CHANGES, GRANTS, ALERTS, ENTITLEMENTS, PAYMENT_REQUESTS, LOAD_ERRORS,
+    LEDGER_PARTS, LEDGER_CHANGES, GRANTS, ALERTS, ENTITLEMENTS, PAYMENT_REQUESTS, MAILS, LOAD_ERRORS,
 )  # fmt: skip

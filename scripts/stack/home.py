@@ -83,6 +83,11 @@ class World:
         return self.directory / "signing.key"
 
     @property
+    def mails(self) -> Path:
+        """What the local mail catcher was given."""
+        return self.directory / "mails"
+
+    @property
     def logs(self) -> Path:
         return self.directory / "logs"
 

@@ -1,13 +1,14 @@
 """Fail-points: the process dies after a chosen step of the protocol, as `kill -9` would have it (spec: section 6).
 
 Set by `QUARTERHOUR_FAIL_POINT=<step>:<n>`: die after that step of the n-th batch of this process. Steps are `outputs`,
-`state`, `position`, `offset`. Unset in production.
+`state`, `position`, `offset`; MAILER has steps of its own. Unset in production.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 
 from schemas.errors import ConfigurationError
 
@@ -17,14 +18,14 @@ STEPS = ("outputs", "state", "position", "offset")
 class FailPoint:
     """Counts down to the chosen step; does nothing when none is chosen."""
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, steps: Sequence[str] = STEPS) -> None:
         self._step = ""
         self._left = 0
         if spec:
             step, _, count = spec.partition(":")
-            if step not in STEPS or not count.isdigit():
+            if step not in steps or not count.isdigit():
                 raise ConfigurationError(
-                    f"QUARTERHOUR_FAIL_POINT={spec!r}: give <step>:<n>, step one of {', '.join(STEPS)}"
+                    f"QUARTERHOUR_FAIL_POINT={spec!r}: give <step>:<n>, step one of {', '.join(steps)}"
                 )
             self._step, self._left = step, int(count)
 

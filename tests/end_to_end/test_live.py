@@ -41,6 +41,7 @@ class Live:
     page: str
     ingest: str
     output: Path
+    mailbox: str
     environment: dict[str, str]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
@@ -50,13 +51,13 @@ class Live:
         with urllib.request.urlopen(f"{base}/?{parameters}", data=sql.encode(), timeout=10) as answer:
             return [json.loads(line) for line in answer.read().splitlines()]
 
-    def publish(self, *values: bytes, key: bytes | None = None, **settings: Any) -> None:
+    def publish(self, *values: bytes, key: bytes | None = None, topic: str = "interactions", **settings: Any) -> None:
         """Publish with confluent-kafka's ordinary producer."""
         producer = confluent_kafka.Producer(
             {"bootstrap.servers": self.kafka, "message.max.bytes": 8_000_000, **settings}
         )
         for value in values:
-            producer.produce("interactions", value=value, key=key)
+            producer.produce(topic, value=value, key=key)
         assert producer.flush(30) == 0
 
     def eventually(self, sql: str, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
@@ -111,6 +112,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         record.addresses["page"],
         record.addresses["ingest"],
         output,
+        record.addresses["mailbox"],
         environment,
     )
     process.kill()
@@ -280,6 +282,33 @@ def test_replay_publishes_to_the_running_stack_and_a_second_time_nothing(live: L
     live.eventually(
         "SELECT count() AS n FROM charges WHERE workspace = 'replayed'", lambda rows: int(rows[0]["n"]) == 7
     )
+
+
+def test_a3_an_owner_is_mailed_within_seconds_and_the_mail_is_metered_and_listed(live: Live) -> None:
+    now_us = time.time_ns() // 1000
+    told: dict[str, dict[str, Any]] = {"create_workspace": {"owner": "olga", "email": "olga@mailed.example"},
+            "set_alerts": {"amounts_micros": [499_900_000], "percents": []}}  # fmt: skip
+    roles = {"create_workspace": "system", "set_alerts": "operator"}
+    commands = [
+        {"type": "command.v1", "command_id": f"mailed-{kind}", "workspace": "mailed", "time_us": now_us,
+         "actor": {"role": roles[kind], "name": "olga"}, "body": {"kind": kind, **body}}
+        for kind, body in told.items()
+    ]  # fmt: skip
+    values = [json.dumps(command).encode() for command in commands]
+    live.publish(*values, key=b"mailed", topic="account.inbox", partitioner="murmur2_random")
+    live.publish(event("mailed", "m-1", datetime.now(UTC)), key=b"mailed/helper/web/u1")
+    (row,) = live.eventually(
+        "SELECT * FROM deliveries WHERE workspace = 'mailed' AND status = 'sent'", lambda rows: len(rows) == 1
+    )
+    assert (row["kind"], row["channel"], row["recipient"]) == ("low_balance", "email", "olga@mailed.example")
+    with urllib.request.urlopen(f"{live.mailbox}?workspace=mailed", timeout=10) as answer:
+        (mail,) = json.loads(answer.read())
+    assert mail["message_id"] == row["message_id"]
+    assert mail["subject"] == "[mailed] Low balance: USD 499.80 left"
+    live.eventually("SELECT 1 FROM units WHERE workspace = 'mailed' AND kind = 'alert'", lambda rows: len(rows) == 1)
+    listing = [sys.executable, "-m", "scripts.cli", "mails", "--workspace", "mailed", "--text"]
+    done = subprocess.run(listing, env=live.environment, capture_output=True, text=True, check=True)
+    assert "Threshold:   USD 499.90" in done.stdout
 
 
 def test_l6_reconcile_of_the_running_stack_is_clean(live: Live) -> None:

@@ -21,20 +21,25 @@ from schemas.entitlements import Entitlement
 from schemas.gateway_keys import decode_key
 from schemas.interactions import InteractionEvent, decode
 from schemas.ledger import decode_ledger, encode_ledger, is_intact
+from schemas.mails import DeadMail, MailRetry, MailStep, Webhook
 from schemas.payments import PaymentRequest
 from schemas.replies import decode_reply
 from schemas.topics import (
     ALERTS,
     CLOCK_LEASE,
+    DEAD_MAILS,
     ENTITLEMENTS,
     GATEWAY_KEYS,
     INBOX,
     INTERACTIONS,
     LATE,
     LEDGER,
+    MAIL_RETRIES,
+    MAILS,
     PAYMENT_REQUESTS,
     REJECTED,
     REPLIES,
+    WEBHOOKS,
     topic_table,
 )
 
@@ -50,6 +55,10 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     PAYMENT_REQUESTS: msgspec.json.Decoder(PaymentRequest).decode,
     REPLIES: decode_reply,
     GATEWAY_KEYS: decode_key,
+    MAILS: msgspec.json.Decoder(MailStep).decode,
+    DEAD_MAILS: msgspec.json.Decoder(DeadMail).decode,
+    MAIL_RETRIES: msgspec.json.Decoder(MailRetry).decode,
+    WEBHOOKS: msgspec.json.Decoder(Webhook).decode,
 }
 """What reads each topic today; a new topic is added here, with samples in the newest folder."""
 SAMPLES = [

@@ -1,0 +1,35 @@
+"""MAILER as a process: `python -m streams.workers.mailer`, addresses and settings from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+from streams.mailer.worker import EXIT_CRASHED, MailWorker, crash
+
+
+async def work(settings: Settings) -> None:
+    """Run one MAILER worker until it is told to stop."""
+    await MailWorker(settings).run()
+
+
+def main() -> None:
+    """Run one MAILER worker; exits with 0 when asked to stop, 70 after an error."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings()
+    try:
+        if not settings.kafka_bootstrap_servers:
+            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
+        asyncio.run(work(settings))
+    except ConfigurationError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(EXIT_CRASHED)
+    except Exception:
+        crash("worker")
+
+
+if __name__ == "__main__":
+    main()
