@@ -36,7 +36,15 @@ def is_silent(state: AccountState, record: LedgerRecord) -> bool:
     low, high = state.band
     if record.changes or record.grants or state.contracts or not low <= shared_micros(state) < high:
         return False
+    if any(_is_of_one_app(state, line.account) for line in record.lines):
+        return False
     return state.told_raised == state.raised and all(_is_usual(state, charge) for charge in record.charges)
+
+
+def _is_of_one_app(state: AccountState, account: str) -> bool:
+    """Whether credit mapped to an app has moved; the last of it may have gone, and nothing is in its purse then."""
+    grant = state.grants.get(account)
+    return grant is not None and grant.app is not None
 
 
 def _is_usual(state: AccountState, charge: Charge) -> bool:

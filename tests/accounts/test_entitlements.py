@@ -46,6 +46,16 @@ def test_an_app_without_credit_stops_and_responds_again_when_credit_is_added() -
     assert seen(story)[-1] == ("shop", True, "has_credit", 0)
 
 
+def test_an_app_stops_when_the_last_of_its_own_credit_is_used_exactly() -> None:
+    """E1, C5: 0.40 of its own, nothing shared, two conversations of 0.20."""
+    policy = policy_of(catalog(free_credit={"usd": "0"}, top_up={"minimum_usd": "0.10", "maximum_usd": "20000"}))
+    story, teller = Story(policy), Teller()
+    story.tell(create(), funds(40 * CENT, "f", app="bot"), funds(40 * CENT, "g", app="shop"))
+    story.tell(teller.unit("s", app="shop"), teller.unit("u"), teller.unit("v"))
+    assert seen(story)[-1] == ("bot", False, "no_credit", 0)
+    assert [(alert.kind, alert.app) for alert in story.alerts][-1] == ("app_stopped", "bot")
+
+
 def test_credit_that_expires_stops_the_app_by_now() -> None:
     """E1, C3: at the expiry, not at the lapse a day later."""
     story, teller = Story(), Teller()
