@@ -54,6 +54,11 @@ class Emitter:
         self.offset = 0
         self.index = 0
 
+    def begin(self, offset: int) -> None:
+        """What comes from here on derives from the input record at `offset`."""
+        self.offset = offset
+        self.index = 0
+
     def about(self, names: AppNames, user: str) -> None:
         """Whose windows are being changed from here on."""
         self._names = names
