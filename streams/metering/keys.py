@@ -237,7 +237,10 @@ class OpenKeys:
         it goes, and so do chunks that no key names.
         """
         found, self._chunks = self._chunks, {}
-        for key in [key for key, packed in self.held.items() if deadline_of(packed) <= closed_us]:
+        size = _DEADLINE_BYTES
+        due = [(key, int.from_bytes(packed[:size], "big")) for key, packed in self.held.items()]
+        over = dict.fromkeys(key for key, deadline in due if deadline <= closed_us)
+        for key in over:
             self.end(key)
         owners = {key.rsplit(_CHUNK.encode(), 1)[0].decode() for key in found}
         for key in sorted(owners):
@@ -245,7 +248,7 @@ class OpenKeys:
             if packed is not None:
                 self._restore_chunks(key, _unpack(packed[_DEADLINE_BYTES:]).windows, found)
         self._chunks.update(dict.fromkeys(found))
-        return [(key, deadline_of(packed)) for key, packed in self.held.items()]
+        return [entry for entry in due if entry[0] not in over] if over else due
 
     def _restore_chunks(self, key: str, windows: KeyWindows, found: dict[bytes, bytes | None]) -> None:
         for number in range(windows.first_chunk, windows.next_chunk):

@@ -298,8 +298,7 @@ class MeterPartition:
         if checkpoint is not None:
             held = msgspec.msgpack.decode(checkpoint, type=_Checkpoint)
             self.watermark_us, self._closed_us, self.outcomes = held.watermark_us, held.closed_us, held.outcomes
-        for key, deadline in self._keys.restored(self._closed_us):
-            self._due.add(deadline, key)
+        self._due.add_all(self._keys.restored(self._closed_us))
 
     def outcome_counts(self) -> dict[str, int]:
         """See `PartitionMachine.outcome_counts`."""

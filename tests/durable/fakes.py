@@ -249,7 +249,6 @@ class FakeWorld:
         self.recoveries += 1
         fold = StateFold()
         records = self.log.records(topic)
-        for record in records:
-            fold.record(record)
+        fold.records(records)
         fold.restore_into(machine)
         return Recovered(fold.position, len(records), fold.stale, fold.overtaken(topic, 0))
