@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         "batch", description="how Faust is fed: one message a run of records, or one a record"
     )
     batch_records: int = Field(
-        5_000, ge=1, le=20_000, description="the most records a worker makes durable at once; up to 3 batches overlap"
+        10_000, ge=1, le=20_000, description="the most records a worker makes durable at once; up to 3 batches overlap"
     )
     fail_point: str = Field(
         "",

@@ -28,10 +28,7 @@ from streams.durable.reader import PartitionReader
 
 log = logging.getLogger("quarterhour.actor")
 
-MAX_BATCH = 5_000
-EARLY_SHARE = 4
-"""A batch begins before the one ahead of it is durable only with a quarter of a full batch waiting: waiting for
-acknowledgements costs no CPU, small batches do."""
+MAX_BATCH = 10_000
 MAX_BACKLOG = 20_000
 MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 MAX_DEAF_READS = 20
@@ -60,7 +57,8 @@ class ActorContext:
     """Whether a partition is still ours in a generation (zombie guard)."""
     fail_point: FailPoint
     batch_records: int = MAX_BATCH
-    """The most records made durable at once."""
+    """The most records made durable at once. A batch begins before the one ahead is durable only when it is full:
+    waiting for acknowledgements costs no CPU, many small batches do."""
     new_reader: Callable[[str, str, int], Any] = PartitionReader
     recover: Callable[[str, str, int, PartitionMachine], Awaitable[Recovered]] = recover
 
@@ -183,7 +181,7 @@ class PartitionActor:
 
     def _ready(self) -> bool:
         """Whether there is something to do now."""
-        if self._flights and not self._backlog_records * EARLY_SHARE >= self._context.batch_records:
+        if self._flights and not (self._backlog_records >= self._context.batch_records or self._full()):
             return False
         return len(self._flights) < MOST_IN_FLIGHT and (bool(self._backlog) or self._reach > self._reached)
 

@@ -23,7 +23,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from streams.durable.actor import MAX_BATCH, ActorContext, PartitionActor
+from streams.durable.actor import ActorContext, PartitionActor
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.metrics import WorkerMetrics, render
@@ -40,6 +40,7 @@ WATCH_SECONDS = 1.0
 PAUSE_SECONDS = 3.0
 """How long a rebalance waits for batches on their way to end, so that their state can be kept."""
 STOP_SECONDS = 3.0
+POLL_RECORDS = 5_000
 
 
 class Stuck(QuarterhourError):
@@ -112,7 +113,7 @@ class PartitionWorker:
             broker_session_timeout=settings.session_timeout_seconds,
             broker_heartbeat_interval=max(settings.session_timeout_seconds / 4, 0.5),
             broker_request_timeout=max(40, settings.session_timeout_seconds + 10),
-            broker_max_poll_records=MAX_BATCH,  # of the stock transport; the batch one takes runs (see `runs`)
+            broker_max_poll_records=POLL_RECORDS,  # of the stock transport; the batch one takes runs (see `runs`)
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=4 * 1024 * 1024,
             producer_acks=-1,

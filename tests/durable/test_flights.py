@@ -109,7 +109,7 @@ async def test_the_next_batch_is_worked_on_while_outputs_are_awaited_and_its_own
 
 
 async def test_little_that_waits_does_not_begin_before_the_batch_ahead_is_durable() -> None:
-    world = new_world(batch_records=16)
+    world = new_world(batch_records=5)
     actor = world.actor()
     world.run(actor)
     await world.settle()
@@ -121,7 +121,7 @@ async def test_little_that_waits_does_not_begin_before_the_batch_ahead_is_durabl
     assert world.machines[0].seen == [0, 1, 2]
     await actor.feed(world.log.input(6, 8))
     await world.settle()
-    assert world.machines[0].seen == list(range(8)), "a quarter of a full batch does"
+    assert world.machines[0].seen == list(range(8)), "a full batch does"
     world.log.held_up.set()
     await world.settle()
     assert actor.position == 8
