@@ -115,6 +115,28 @@ async def test_workers_that_join_leave_die_and_sleep_under_load_count_exactly(ne
         assert trial.crew.recoveries() > 0
 
 
+async def test_a_rolling_restart_of_all_workers_under_load_counts_exactly_and_each_leaves_in_order(
+    new_trial: NewTrial,
+) -> None:
+    async with new_trial() as trial:
+        for _ in range(PARTITIONS):
+            trial.crew.join()
+        stop = asyncio.Event()
+        loading = asyncio.create_task(trial.publish_steadily(1_000, 60, stop))
+        for old in list(trial.crew.workers):
+            await old.says("state kept for")
+            new = trial.crew.join()
+            await new.says("state kept for")
+            old.send(signal.SIGTERM)
+            assert await old.ended(20) == 0, old.said()[-2000:]
+        stop.set()
+        await loading
+        verdict = await trial.finish()
+        assert verdict.faults(trial.load.repeats) == []
+        assert trial.crew.recoveries() > 0
+        assert trial.crew.crashes() == []
+
+
 @both_transports
 async def test_bad_records_first_and_last_and_one_of_a_megabyte_are_set_aside_and_all_else_counts(
     new_trial: NewTrial, transport: str
