@@ -50,7 +50,7 @@ async def test_killed_after_each_step_of_the_protocol_the_totals_are_exact(
         stop = asyncio.Event()
         loading = asyncio.create_task(trial.publish_steadily(500, 60, stop))
         for step in steps:
-            dying = trial.crew.join(QUARTERHOUR_FAIL_POINT=f"{step}:3", QUARTERHOUR_BATCH_RECORDS="50")
+            dying = trial.crew.join(QUARTERHOUR_FAIL_POINT=f"{step}:3")
             assert await dying.ended(30) == -signal.SIGKILL, f"{step}: {dying.said()[-2000:]}"
             assert step == "offset" or re.search(r"with [23] batches in flight", dying.said()), "several at a time"
         stop.set()
