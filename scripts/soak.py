@@ -82,6 +82,7 @@ async def _disturbed(plan: Soak, trial: Trial) -> dict[str, Any]:
         "last_exits": exits,
         "states_recovered": crew.recoveries(),
         "states_kept": crew.states_kept(),
+        "most_batches_in_flight": crew.most_in_flight(),
         "gaps_filled": gaps,
         "records_read_by_position": records_read,
         "records_published": trial.published,

@@ -167,6 +167,8 @@ class PartitionActor:
                     await self._work(stack)
                     await asyncio.sleep(0)  # let what was begun go out, and what has arrived come in
             await self._flights.empty()
+            where = f"{self._context.topic}/{self.partition}"
+            log.info("%s: stopped at %s, up to %d batches were in flight", where, self.position, self._flights.most)
 
     async def _take_up(self) -> None:
         """Recover; a first position is made durable before it is shown."""

@@ -45,6 +45,8 @@ class Flights:
         self._durable: deque[asyncio.Task[None]] = deque()
         self._sent: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.most = 0
+        """The most there ever were at once."""
 
     def __len__(self) -> int:
         return len(self._durable)
@@ -54,6 +56,7 @@ class Flights:
         before = self._durable[-1] if self._durable else None
         self._sent = self._task(self._send(batch, self._sent))
         self._durable.append(self._task(self._settle(batch, self._sent, before)))
+        self.most = max(self.most, len(self._durable))
         self._durable[-1].add_done_callback(lambda _: ended())
 
     def reap(self) -> None:

@@ -111,6 +111,7 @@ async def test_workers_that_join_leave_die_and_sleep_under_load_count_exactly(ne
         assert verdict.faults(trial.load.repeats) == []
         assert trial.crew.crashes() == []
         assert len(trial.crew.generations()) >= 6
+        assert trial.crew.most_in_flight() > 1
         assert trial.crew.states_kept() > 0
         assert trial.crew.recoveries() > 0
 
