@@ -25,7 +25,7 @@ SECOND_US = 1_000_000
 QUARTER_US = 900 * SECOND_US
 DISORDER_US = 30 * 60 * SECOND_US
 LATENESS_SECONDS = 2 * 3600
-BATCH_RECORDS = 10
+BATCH_RECORDS = 50
 """Small, so that several batches are in flight under a load that two cores can bear."""
 WORKSPACES = 5
 
