@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"
     )
+    batch_records: int = Field(
+        10_000, ge=1, le=20_000, description="the most records a worker makes durable at once; up to 3 batches overlap"
+    )
     fail_point: str = Field(
         "",
         description="for tests: die after this step of the protocol, e.g. `outputs:3` (of the third batch)",

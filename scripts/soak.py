@@ -20,7 +20,7 @@ import typer
 
 from scripts.soaking.broker import Broker
 from scripts.soaking.disturbance import Disturbance
-from scripts.soaking.load import Load, soak_settings
+from scripts.soaking.load import BATCH_RECORDS, Load, soak_settings
 from scripts.soaking.trial import Trial
 from scripts.stack.kafka_artifacts import KAFKA_VERSION, kafka_artifacts
 
@@ -73,6 +73,7 @@ async def _disturbed(plan: Soak, trial: Trial) -> dict[str, Any]:
         "kafka": KAFKA_VERSION,
         "python": platform.python_version(),
         "partitions": PARTITIONS,
+        "batch_records": BATCH_RECORDS,
         "faults": verdict.faults(trial.load.repeats),
         "crashes": crew.crashes(),
         "rebalances": len(crew.generations()),
@@ -81,6 +82,7 @@ async def _disturbed(plan: Soak, trial: Trial) -> dict[str, Any]:
         "last_exits": exits,
         "states_recovered": crew.recoveries(),
         "states_kept": crew.states_kept(),
+        "most_batches_in_flight": crew.most_in_flight(),
         "gaps_filled": gaps,
         "records_read_by_position": records_read,
         "records_published": trial.published,

@@ -57,7 +57,7 @@ async def letters(settings: Settings, wanted: Callable[[SetAside], bool]) -> Asy
             seen: set[Origin] = set()
             async for run in reader.read(await reader.beginning(), await reader.end()):
                 for record in run:
-                    letter = _DECODER.decode(record.value)
+                    letter = _DECODER.decode(record.value or b"")
                     if letter.origin not in seen and wanted(letter):
                         seen.add(letter.origin)
                         yield letter

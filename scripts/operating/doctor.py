@@ -187,7 +187,7 @@ async def _clock(settings: Settings, home: Home) -> Finding:
         before, end = time.time(), await reader.end()
         newest = None
         async for run in reader.read(max(end - 1, await reader.beginning()), end):
-            newest = run[-1].timestamp / 1000
+            newest = run[-1].timestamp_ms / 1000
     if newest is None:
         return Finding("clock", Verdict.SKIPPED, "the topic interactions is empty: nothing to compare with")
     ahead = newest - before

@@ -15,6 +15,7 @@ from scripts.soaking.broker import spawn
 _GENERATION = re.compile(r"Successfully synced group \S+ with generation (\d+)")
 _KEPT = re.compile(r"state kept for \[(.+?)\]")
 _FILLED = re.compile(r"was not delivered; read (\d+) records")
+_IN_FLIGHT = re.compile(r"up to (\d+) batches were in flight")
 _RECOVERED = re.compile(r"recovered (\d+) state records")
 
 
@@ -122,6 +123,10 @@ class Crew:
     def recoveries(self) -> int:
         """How often a partition's state was read from the changelog."""
         return sum(1 for _ in self._found(_RECOVERED))
+
+    def most_in_flight(self) -> int:
+        """The most batches of a partition that were in flight at once."""
+        return max((int(found[1]) for found in self._found(_IN_FLIGHT)), default=0)
 
     def gaps_filled(self) -> tuple[int, int]:
         """How often records that were not delivered were read by position, and how many."""

@@ -25,6 +25,8 @@ SECOND_US = 1_000_000
 QUARTER_US = 900 * SECOND_US
 DISORDER_US = 30 * 60 * SECOND_US
 LATENESS_SECONDS = 2 * 3600
+BATCH_RECORDS = 50
+"""Small, so that several batches are in flight under a load that two cores can bear."""
 WORKSPACES = 5
 
 
@@ -114,6 +116,6 @@ def soak_settings(
         {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap, "interaction_partitions": partitions, "account_partitions": 2,
             "allowed_lateness_seconds": LATENESS_SECONDS, "session_timeout_seconds": session_seconds,
-            "transport": transport,
+            "transport": transport, "batch_records": BATCH_RECORDS,
         }
     )  # fmt: skip

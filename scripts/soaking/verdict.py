@@ -13,7 +13,6 @@ from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS, LATE, REJECTED
 from schemas.units import Unit, Watermark
 from scripts.soaking.load import Sent
-from streams.durable.actor import raw_record
 from streams.durable.machine import Output
 from streams.durable.reader import PartitionReader
 from streams.workers.meter import meter_role
@@ -131,7 +130,7 @@ async def read_outputs(settings: Settings) -> Outputs:
             async with PartitionReader(settings.kafka_bootstrap_servers, topic, partition) as reader:
                 async for records in reader.read(await reader.beginning(), await reader.end()):
                     for record in records:
-                        outputs.take(topic, partition, record.value)
+                        outputs.take(topic, partition, record.value or b"")
     return outputs
 
 
@@ -146,7 +145,7 @@ async def undisturbed(settings: Settings) -> tuple[int, Outputs]:
             async for records in reader.read(await reader.beginning(), await reader.end()):
                 count += len(records)
                 for first in range(0, len(records), _STEP):
-                    for output in machine.step([raw_record(record) for record in records[first : first + _STEP]]):
+                    for output in machine.step(records[first : first + _STEP]):
                         _take_own(outputs, output)
                     list(machine.take_changes())
     return count, outputs

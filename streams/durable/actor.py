@@ -2,9 +2,9 @@
 
 For a batch with offsets a..b: (0) it must begin where the state says (law 8): what lies below is a repeat and dropped,
 what is missing is read from the broker by position, and what the broker cannot explain stops the process; (1) outputs,
-acknowledged; (2) state, acknowledged; (3) the position record; (4) the source offset follows, for lag. Any exception
-ends the process: a restart resumes at the last durable position and repeats what it must, which readers drop by origin
-(law 3).
+acknowledged; (2) state, acknowledged; (3) the position record; (4) the source offset follows, for lag. Steps 1 to 3 of
+several batches overlap (see `flights`). Any exception ends the process: a restart resumes at the last durable position
+and repeats what it must, which readers drop by origin (law 3).
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from schemas.errors import QuarterhourError
 from streams.durable.changelog import Recovered, position_output, recover, state_outputs
 from streams.durable.failpoints import FailPoint
-from streams.durable.machine import PartitionMachine, RawRecord
+from streams.durable.flights import MOST_IN_FLIGHT, Batch, Flights
+from streams.durable.machine import Output, PartitionMachine, RawRecord
 from streams.durable.producer import produce
 from streams.durable.reader import PartitionReader
 
 log = logging.getLogger("quarterhour.actor")
 
-MAX_BATCH = 5_000
+MAX_BATCH = 10_000
 MAX_BACKLOG = 20_000
 MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 MAX_DEAF_READS = 20
@@ -54,13 +56,18 @@ class ActorContext:
     is_current: Callable[[int, int], bool]
     """Whether a partition is still ours in a generation (zombie guard)."""
     fail_point: FailPoint
+    batch_records: int = MAX_BATCH
+    """The most records made durable at once. A batch begins before the one ahead is durable only when it is full:
+    waiting for acknowledgements costs no CPU, many small batches do."""
     new_reader: Callable[[str, str, int], Any] = PartitionReader
     recover: Callable[[str, str, int, PartitionMachine], Awaitable[Recovered]] = recover
 
 
-def raw_record(record: Any) -> RawRecord:
-    """A client's record as the machines take it."""
-    return RawRecord(record.offset, record.timestamp, record.key, record.value, record.headers or ())
+_value_of = attrgetter("value")
+
+
+def _bytes_of(records: Iterable[RawRecord]) -> int:
+    return sum(map(len, filter(None, map(_value_of, records))))
 
 
 class PartitionActor:
@@ -74,10 +81,12 @@ class PartitionActor:
         self.gaps_filled = 0
         self._context = context
         self._machine: PartitionMachine | None = None
-        self._whole = False  # the machine is exactly at `position`
+        self._reached = 0  # the next offset the machine takes, once recovered: `position` and what is in flight
+        self._flights = Flights(context.producer, context.fail_point, self._landed)
         self._stopping = False
-        # A record, and whether the broker itself put it behind the one before (same fetch, so no gap between them).
-        self._backlog: deque[tuple[RawRecord, bool]] = deque()
+        self._backlog: deque[Sequence[RawRecord]] = deque()  # runs as the broker put them: no gap within one
+        self._begun = False  # the first of them is the rest of a run
+        self._backlog_records = 0
         self._backlog_bytes = 0
         self._arrived = asyncio.Event()
         self._drained = asyncio.Event()
@@ -94,16 +103,17 @@ class PartitionActor:
     @property
     def resumable(self) -> bool:
         """Whether the state held here is exactly that of `position`, so that a next run needs no recovery."""
-        return self._whole
+        return self._machine is not None and self._reached == self.position
 
     async def feed(self, records: Sequence[RawRecord]) -> None:
         """Hand over one run of records as fetched; waits while too many are waiting already."""
-        if self._stopping or (self._full() and self.position is None):
+        if not records or self._stopping or (self._full() and self.position is None):
             return  # read by position later (law 8): a recovery must not hold up the other partitions
         self._silence = None
         self._deaf_reads = 0
-        self._backlog.extend((record, index > 0) for index, record in enumerate(records))
-        self._backlog_bytes += sum(len(record.value or b"") for record in records)
+        self._backlog.append(records)
+        self._backlog_records += len(records)
+        self._backlog_bytes += _bytes_of(records)
         self._arrived.set()
         if self._full() and self.position is not None:
             self._drained.clear()
@@ -114,7 +124,7 @@ class PartitionActor:
 
         Faust drops what it fetched around a rebalance; without a later record nobody would miss it.
         """
-        if self.position is None or self._backlog or not self._whole or end <= self.position:
+        if self.position is None or self._backlog or not self.resumable or end <= self.position:
             self._silence = None
         elif self._silence == self.position:
             self._reach = end
@@ -143,15 +153,11 @@ class PartitionActor:
         async with AsyncExitStack() as stack:
             self._reader = None
             if self._machine is None:
-                machine = self._context.new_machine(self.partition)
-                position, durable = await self._recover(machine)
-                self._machine = machine
-                if durable:
-                    self.position, self._whole = position, True
-                else:
-                    await self._advance(position)
+                await self._take_up()
+            stack.push_async_callback(self._flights.drop)
             while not self._stopping:
-                if not self._backlog and self._reach <= self.position_held:
+                self._flights.reap()
+                if not self._ready():
                     self._arrived.clear()
                     await self._arrived.wait()
                 elif not self._context.is_current(self.partition, self.generation):
@@ -159,12 +165,27 @@ class PartitionActor:
                     self.stop()
                 else:
                     await self._work(stack)
+                    await asyncio.sleep(0)  # let what was begun go out, and what has arrived come in
+            await self._flights.empty()
+            where = f"{self._context.topic}/{self.partition}"
+            log.info("%s: stopped at %s, up to %d batches were in flight", where, self.position, self._flights.most)
 
-    @property
-    def position_held(self) -> int:
-        """The position of a recovered actor."""
-        assert self.position is not None
-        return self.position
+    async def _take_up(self) -> None:
+        """Recover; a first position is made durable before it is shown."""
+        machine = self._context.new_machine(self.partition)
+        position, durable = await self._recover(machine)
+        self._machine, self._reached = machine, position
+        if durable:
+            self.position = position
+        else:
+            await self._advance(position)
+            await self._flights.empty()
+
+    def _ready(self) -> bool:
+        """Whether there is something to do now."""
+        if self._flights and not (self._backlog_records >= self._context.batch_records or self._full()):
+            return False
+        return len(self._flights) < MOST_IN_FLIGHT and (bool(self._backlog) or self._reach > self._reached)
 
     async def _work(self, stack: AsyncExitStack) -> None:
         """One batch from the backlog, or what the consumer did not deliver."""
@@ -172,34 +193,39 @@ class PartitionActor:
             await self._read_undelivered(stack, self._reach, self._reach)
             return
         batch, follows = self._next_batch()
-        if batch[0].offset > self.position_held and not follows:
+        if batch[0].offset > self._reached and not follows:
             # All that waits is read along with it: a publisher's transactions leave a gap after each of their records.
-            last = self._backlog[-1][0] if self._backlog else batch[-1]
+            last = self._backlog[-1][-1] if self._backlog else batch[-1]
             await self._read_undelivered(stack, batch[0].offset, max(batch[-1].offset, last.offset) + 1)
-        batch = [record for record in batch if record.offset >= self.position_held]
+        if batch[0].offset < self._reached:
+            batch = [record for record in batch if record.offset >= self._reached]
         if batch:
-            await self._process(batch, batch[-1].offset + 1)
+            await self._process(batch)
 
     def _full(self) -> bool:
-        return len(self._backlog) > MAX_BACKLOG or self._backlog_bytes > MAX_BACKLOG_BYTES
+        return self._backlog_records > MAX_BACKLOG or self._backlog_bytes > MAX_BACKLOG_BYTES
 
     def _clear(self) -> None:
         self._backlog.clear()
-        self._backlog_bytes = 0
+        self._begun = False
+        self._backlog_records = self._backlog_bytes = 0
         self._drained.set()
 
-    def _next_batch(self) -> tuple[list[RawRecord], bool]:
+    def _next_batch(self) -> tuple[Sequence[RawRecord], bool]:
         """A run without gaps, and whether the broker put it right behind what was taken before."""
-        first, follows = self._backlog.popleft()
-        batch = [first]
-        while self._backlog and len(batch) < MAX_BATCH:
-            record, explained = self._backlog[0]
-            if not explained and record.offset != batch[-1].offset + 1:
-                break
-            batch.append(record)
-            self._backlog.popleft()
-        self._backlog_bytes -= sum(len(record.value or b"") for record in batch)
-        if len(self._backlog) <= MAX_BACKLOG // 2 and self._backlog_bytes <= MAX_BACKLOG_BYTES // 2:
+        follows, most = self._begun, self._context.batch_records
+        batch = self._backlog.popleft()
+        if len(batch) < most and self._backlog:
+            batch = list(batch)
+            while self._backlog and len(batch) < most and self._backlog[0][0].offset == batch[-1].offset + 1:
+                batch.extend(self._backlog.popleft())
+        self._begun = len(batch) > most
+        if self._begun:
+            self._backlog.appendleft(batch[most:])
+            batch = batch[:most]
+        self._backlog_records -= len(batch)
+        self._backlog_bytes -= _bytes_of(batch)
+        if self._backlog_records <= MAX_BACKLOG // 2 and self._backlog_bytes <= MAX_BACKLOG_BYTES // 2:
             self._drained.set()
         return batch, follows
 
@@ -240,17 +266,16 @@ class PartitionActor:
         `delivered` is the first offset that the consumer did deliver.
         """
         context = self._context
-        start = self.position_held
+        start = self._reached
         missed = 0
         if self._reader is None:
             reader = context.new_reader(context.bootstrap, context.topic, self.partition)
             self._reader = await stack.enter_async_context(reader)
         async for records in self._reader.read(start, until):
-            for first in range(0, len(records), MAX_BATCH):
-                part = [raw_record(record) for record in records[first : first + MAX_BATCH]]
-                await self._process(part, part[-1].offset + 1)
-                missed += sum(record.offset < delivered for record in part)
-        if self.position_held < until:
+            for first in range(0, len(records), context.batch_records):
+                await self._process(records[first : first + context.batch_records])
+            missed += sum(record.offset < delivered for record in records)
+        if self._reached < until:
             await self._advance(until)  # markers of transactions, say: passed, and durably so
         if missed:
             self.gaps_filled += 1
@@ -266,25 +291,26 @@ class PartitionActor:
                 f"{where}: {self._deaf_reads} times in a row records came that the consumer did not deliver"
             )
 
-    async def _process(self, batch: list[RawRecord], position: int) -> None:
-        """Steps 1 to 3 of the protocol for one contiguous run; step 4 follows from `position`."""
-        context = self._context
+    async def _process(self, batch: Sequence[RawRecord]) -> None:
+        """One contiguous run through the machine and on its way; step 4 follows from `position`."""
         assert self._machine is not None
-        self._whole = False
-        await produce(context.producer, self._machine.step(batch))
-        context.fail_point.passed("outputs")
-        changes = state_outputs(context.changelog, self.partition, position, self._machine.take_changes())
-        await produce(context.producer, changes)
-        context.fail_point.passed("state")
-        await self._advance(position)
+        await self._flights.room()
+        self._reached = position = batch[-1].offset + 1
+        outputs = self._machine.step(batch)
+        changes = state_outputs(self._context.changelog, self.partition, position, self._machine.take_changes())
+        self._begin(position, outputs, changes)
 
     async def _advance(self, position: int) -> None:
-        """Step 3: everything before `position` is durable; make the position so."""
-        context = self._context
+        """Everything before `position` is taken; make that durable."""
+        await self._flights.room()
+        self._reached = position
+        self._begin(position, [], [])
+
+    def _begin(self, position: int, outputs: list[Output], changes: list[Output]) -> None:
         assert self._machine is not None
-        self._whole = False
-        mark = position_output(context.changelog, self.partition, position, self._machine.checkpoint())
-        await produce(context.producer, [mark])
-        context.fail_point.passed("position")
+        mark = position_output(self._context.changelog, self.partition, position, self._machine.checkpoint())
+        self._flights.begin(Batch(position, outputs, changes, mark), self._arrived.set)
+
+    def _landed(self, position: int) -> None:
+        """Step 3 is done: everything before `position` is durable, and only now is that shown."""
         self.position = position
-        self._whole = True

@@ -62,30 +62,42 @@ class StateFold:
         self.position: int | None = None
         self.checkpoint: bytes | None = None
         self.stale = 0
-        self._held: dict[bytes, tuple[int, bytes | None]] = {}
-        self._ahead: list[tuple[bytes, int, bytes | None]] = []
+        # By the changelog's key, each with its tag in front; of a key that is gone the tag alone, and it is in `_gone`.
+        self._held: dict[bytes, bytes] = {}
+        self._gone: set[bytes] = set()
+        self._ahead: list[tuple[bytes, bytes, bool]] = []
         self._overtaken: set[bytes] = set()
         self._position_overtaken = False
 
+    def records(self, records: Iterable[Any]) -> None:
+        """Take changelog records (any objects with key, value and headers), in order."""
+        ahead = self._ahead
+        for record in records:
+            key, value = record.key, record.value
+            if value is None or key is None or key[:1] != STATE_PREFIX or record.headers or len(value) < _TAG.size:
+                self.record(record)
+                ahead = self._ahead
+            else:
+                ahead.append((key, value, False))
+
     def record(self, record: Any) -> None:
-        """Take one changelog record (any object with key, value and headers)."""
+        """Take one changelog record."""
         value: bytes | None = record.value
         tag = self._tag(record)
         if record.key == POSITION_KEY:
-            self._advance(tag, value or b"")
+            self._advance(int(_TAG.unpack(tag)[0]), value or b"")
         elif record.key is not None and record.key.startswith(STATE_PREFIX):
-            content = value[_TAG.size :] if value else None
-            self._ahead.append((record.key[len(STATE_PREFIX) :], tag, content))
+            self._ahead.append((record.key, tag + value[_TAG.size :], False) if value else (record.key, tag, True))
         else:
             raise CorruptChangelog(f"changelog offset {record.offset}: unknown key {record.key!r}")
 
-    def _tag(self, record: Any) -> int:
+    def _tag(self, record: Any) -> bytes:
         for name, header in record.headers or ():
             if name == TAG_HEADER and len(header) == _TAG.size:
-                return int(_TAG.unpack(header)[0])
+                return bytes(header)
         if record.value is None or len(record.value) < _TAG.size:
             raise CorruptChangelog(f"changelog offset {record.offset}: no position tag")
-        return int(_TAG.unpack_from(record.value)[0])
+        return bytes(record.value[: _TAG.size])
 
     def _advance(self, position: int, value: bytes) -> None:
         if self.position is not None and position < self.position:
@@ -95,34 +107,42 @@ class StateFold:
         self._position_overtaken = False
         self.position = position
         self.checkpoint = value[_TAG.size :]
-        ahead: list[tuple[bytes, int, bytes | None]] = []
+        held, gone, beyond = self._held, self._gone, _TAG.pack(position + 1)
+        ahead: list[tuple[bytes, bytes, bool]] = []
         for entry in self._ahead:
-            key, tag, content = entry
-            if tag > position:
+            key, tagged, is_gone = entry
+            if tagged >= beyond:  # tags are big-endian and lead: bytes compare as positions do
                 ahead.append(entry)
-            elif key in self._held and tag < self._held[key][0]:
+            elif (before := held.get(key)) is not None and tagged[: _TAG.size] < before[: _TAG.size]:
                 self.stale += 1
                 self._overtaken.add(key)
             else:
-                self._overtaken.discard(key)
-                self._held[key] = (tag, content)
+                held[key] = tagged
+                if before is not None:
+                    self._overtaken.discard(key)
+                    gone.discard(key)
+                if is_gone:
+                    gone.add(key)
         self._ahead = ahead
 
     def overtaken(self, topic: str, partition: int) -> list[Output]:
         """The records to write again so that the newest is the last of its key, which is the one compaction keeps."""
         outputs: list[Output] = []
         for key in sorted(self._overtaken):
-            tag, content = self._held[key]
-            outputs += state_outputs(topic, partition, tag, [(key, content)])
+            tagged = self._held[key]
+            content = None if key in self._gone else tagged[_TAG.size :]
+            (tag,) = _TAG.unpack_from(tagged)
+            outputs += state_outputs(topic, partition, tag, [(key[len(STATE_PREFIX) :], content)])
         if self._position_overtaken and self.position is not None:
             outputs.append(position_output(topic, partition, self.position, self.checkpoint or b""))
         return outputs
 
     def restore_into(self, machine: PartitionMachine) -> None:
         """Give the machine its state back; what no position covers is left out."""
-        for key, (_, content) in self._held.items():
-            if content is not None:
-                machine.restore(key, content)
+        restore, gone, prefix, tag = machine.restore, self._gone, len(STATE_PREFIX), _TAG.size
+        for key, tagged in self._held.items():
+            if key not in gone:
+                restore(key[prefix:], tagged[tag:])
         machine.restored(self.checkpoint)
 
 
@@ -132,8 +152,7 @@ async def recover(bootstrap: str, topic: str, partition: int, machine: Partition
     count = 0
     async with PartitionReader(bootstrap, topic, partition) as reader:
         async for records in reader.read(await reader.beginning(), await reader.end()):
-            for record in records:
-                fold.record(record)
+            fold.records(records)
             count += len(records)
     fold.restore_into(machine)
     return Recovered(fold.position, count, fold.stale, fold.overtaken(topic, partition))

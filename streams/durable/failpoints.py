@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 
 from schemas.errors import ConfigurationError
@@ -29,9 +30,15 @@ class FailPoint:
                 )
             self._step, self._left = step, int(count)
 
-    def passed(self, step: str) -> None:
-        """A step is done; dies here if it is the chosen one."""
+    def passed(self, step: str, in_flight: int = 0) -> None:
+        """A step is done, with so many batches of the partition in flight; dies here if it is the chosen one."""
         if step == self._step:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.die(step, in_flight)
+
+    def die(self, step: str, in_flight: int) -> None:
+        """End the process as `kill -9` would."""
+        sys.stderr.write(f"fail-point: dying after {step} with {in_flight} batches in flight\n")
+        sys.stderr.flush()
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.errors import QuarterhourError
+from streams.durable.machine import RawRecord
+from streams.durable.runs import RUNS_A_TIME, give_runs
 
 FETCH_BYTES = 8 * 1024 * 1024
-RECORDS_A_TIME = 20_000
 ISOLATION = "read_committed"
 
 
@@ -39,6 +40,7 @@ class PartitionReader:
 
     async def __aenter__(self) -> Self:
         await _start(self._consumer)
+        give_runs(self._consumer)
         self._consumer.assign([self._partition])
         self._consumer.pause(self._partition)  # fetches during `read` only
         return self
@@ -54,7 +56,7 @@ class PartitionReader:
         """The offset after the last one the broker holds."""
         return int((await self._consumer.end_offsets([self._partition]))[self._partition])
 
-    async def read(self, start: int, end: int) -> AsyncIterator[list[Any]]:
+    async def read(self, start: int, end: int) -> AsyncIterator[list[RawRecord]]:
         """Records with start <= offset < end, in runs. Offsets the broker does not hold are passed over.
 
         Raises RecordsGone when `start` is below what is retained.
@@ -65,13 +67,14 @@ class PartitionReader:
             position = start
             while position < end:
                 try:
-                    found = await self._consumer.getmany(timeout_ms=1000, max_records=RECORDS_A_TIME)
+                    found = await self._consumer.getmany(timeout_ms=1000, max_records=RUNS_A_TIME)
                 except OffsetOutOfRangeError:
                     where = f"{self._partition.topic}/{self._partition.partition}"
                     raise RecordsGone(f"{where}: offset {position} is asked for and no longer held") from None
-                records = [record for record in found.get(self._partition, []) if record.offset < end]
-                if records:
-                    yield records
+                for run in found.get(self._partition, []):
+                    records = run if run[-1].offset < end else [record for record in run if record.offset < end]
+                    if records:
+                        yield records
                 position = int(await self._consumer.position(self._partition))
         finally:
             self._consumer.pause(self._partition)

@@ -14,7 +14,9 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
+from streams.durable.machine import RawRecord
 from streams.durable.reader import ISOLATION
+from streams.durable.runs import RUNS_A_TIME, give_runs
 
 
 class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust ships no types we can subclass strictly
@@ -40,6 +42,24 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust ships no t
         return True
 
 
+class _RunThread(_Thread):
+    """The same, giving runs instead of records."""
+
+    async def on_start(self) -> None:
+        """See faust: the consumer is subscribed later, so nothing was fetched yet."""
+        await super().on_start()
+        give_runs(self._ensure_consumer())
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,  # noqa: ASYNC109 - faust's signature
+        max_records: int | None = None,
+    ) -> Any:
+        return await super()._fetch_records(consumer, active_partitions, timeout, RUNS_A_TIME)
+
+
 class StockConsumer(Consumer):  # type: ignore[misc]
     """Faust's consumer, on our thread."""
 
@@ -50,22 +70,26 @@ class StockConsumer(Consumer):  # type: ignore[misc]
 class BatchConsumer(StockConsumer):
     """Yields runs of records instead of records."""
 
+    def _new_consumer_thread(self) -> _Thread:
+        return _RunThread(self, loop=self.loop, beacon=self.beacon)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109 - faust's signature
-        """Fetch once; one message for each partition that had records."""
+        """Fetch once; one message for each run of a partition's records."""
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if not records or self.should_stop:
             return
-        for tp, run in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            if run and (active is None or tp in active or tp in self._buffered_partitions):
-                yield TP(tp.topic, tp.partition), self._run_message(tp, run)
+        for tp, runs in records.items():
+            for run in runs:
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                if active is None or tp in active or tp in self._buffered_partitions:
+                    yield TP(tp.topic, tp.partition), self._run_message(tp, run)
 
-    def _run_message(self, tp: Any, run: list[Any]) -> Any:
+    def _run_message(self, tp: Any, run: list[RawRecord]) -> Any:
         last = run[-1]
         return ConsumerMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, (), None, run,
+            tp.topic, tp.partition, last.offset, last.timestamp_ms / 1000.0, 1, (), None, run,
             None, 0, 0, TP(tp.topic, tp.partition), generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from streams.durable.actor import MAX_BATCH, ActorContext, PartitionActor, raw_record
+from streams.durable.actor import ActorContext, PartitionActor
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.metrics import WorkerMetrics, render
@@ -40,6 +40,7 @@ WATCH_SECONDS = 1.0
 PAUSE_SECONDS = 3.0
 """How long a rebalance waits for batches on their way to end, so that their state can be kept."""
 STOP_SECONDS = 3.0
+POLL_RECORDS = 5_000
 
 
 class Stuck(QuarterhourError):
@@ -112,7 +113,7 @@ class PartitionWorker:
             broker_session_timeout=settings.session_timeout_seconds,
             broker_heartbeat_interval=max(settings.session_timeout_seconds / 4, 0.5),
             broker_request_timeout=max(40, settings.session_timeout_seconds + 10),
-            broker_max_poll_records=MAX_BATCH,  # with the 64 runs that may wait in Faust: what bounds the memory
+            broker_max_poll_records=POLL_RECORDS,  # of the stock transport; the batch one takes runs (see `runs`)
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=4 * 1024 * 1024,
             producer_acks=-1,
@@ -141,11 +142,7 @@ class PartitionWorker:
         entry = self._actors.get(message.partition)
         if entry is None or message.generation_id != entry[0].generation:
             return  # fetched before a rebalance: the actor reads by position what it does not get (law 8)
-        records = message.value if isinstance(message.value, list) else [message]
-        if records[0] is message:
-            await entry[0].feed([_raw_message(message)])
-        else:
-            await entry[0].feed([raw_record(record) for record in records])
+        await entry[0].feed(message.value if isinstance(message.value, list) else [_raw_message(message)])
 
     async def _assigned(self, app: Any, assigned: Iterable[Any], **_: Any) -> None:
         try:
@@ -216,7 +213,7 @@ class PartitionWorker:
             await self._group.start()
             self._context = ActorContext(
                 bootstrap, role.topic, role.changelog, self._producer, role.new_machine,
-                self._group.committed, self._is_current, FailPoint(settings.fail_point),
+                self._group.committed, self._is_current, FailPoint(settings.fail_point), settings.batch_records,
             )  # fmt: skip
         return self._context
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 
 from schemas.instants import MICROS_PER_MINUTE
 
@@ -23,6 +24,16 @@ class DueKeys:
             heapq.heappush(self._minutes, minute)
         else:
             keys.append(key)
+
+    def add_all(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Add many keys, each with its deadline."""
+        due = self._keys
+        for key, deadline_us in keys:
+            minute = -(-deadline_us // MICROS_PER_MINUTE)
+            if minute in due:
+                due[minute].append(key)
+            else:
+                self.add(deadline_us, key)
 
     def take(self, complete_us: int) -> list[str]:
         """The keys due at a whole minute, each once, in the order of their names (law 2: no trace of their history)."""

@@ -54,6 +54,11 @@ class Emitter:
         self.offset = 0
         self.index = 0
 
+    def begin(self, offset: int) -> None:
+        """What comes from here on derives from the input record at `offset`."""
+        self.offset = offset
+        self.index = 0
+
     def about(self, names: AppNames, user: str) -> None:
         """Whose windows are being changed from here on."""
         self._names = names
@@ -93,18 +98,17 @@ class Emitter:
         names = self._names
         window.revision += 1
         partition = self.partition
-        conversation_id = None
-        if kind == "session":
-            assert isinstance(window, Session)
+        conversation_id = last_us = inbound = outbound = None
+        if isinstance(window, Session):
             conversation_id = f"c{partition}-{window.conversation_offset}-{window.conversation_index}"
+        if change == "closed":
+            last_us, inbound, outbound = window.last, window.inbound, window.outbound
         unit = Unit(
             Origin(INTERACTIONS, partition, self.offset, self.index),
             f"{kind[0]}{partition}-{window.offset}-{window.index}", kind, change, window.revision,
             names.workspace, names.app, names.channel, self._user, names.environment,  # type: ignore[arg-type]
-            window.start, billable, delta, billable_delta, conversation_id,
+            window.start, billable, delta, billable_delta, conversation_id, last_us, inbound, outbound,
         )  # fmt: skip
-        if change == "closed":
-            unit = msgspec.structs.replace(unit, last_us=window.last, inbound=window.inbound, outbound=window.outbound)
         self.index += 1
         self.outputs.append(Output(INBOX, names.inbox_partition, names.inbox_key, _encode(unit)))
 

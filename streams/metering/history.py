@@ -29,7 +29,23 @@ _unpack = msgspec.msgpack.Decoder(Events).decode
 
 def identity_of(source: str, identity: str) -> bytes:
     """16 bytes for an event's (source, id): collision-safe, and the same in every process (never `hash()`)."""
-    return blake2b(f"{source}\x00{identity}".encode(), digest_size=16).digest()
+    digest = _begun[source].copy()
+    digest.update(identity.encode())
+    return digest.digest()
+
+
+class _Begun(dict[str, blake2b]):
+    """The digest of each source, for identities to go on from: sources are few."""
+
+    def __missing__(self, source: str) -> blake2b:
+        if len(self) >= _SOURCES_MAX:
+            self.clear()
+        digest = self[source] = blake2b(f"{source}\x00".encode(), digest_size=16)
+        return digest
+
+
+_SOURCES_MAX = 1024
+_begun = _Begun()
 
 
 class Sealed:

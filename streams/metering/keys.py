@@ -17,7 +17,7 @@ from schemas.errors import QuarterhourError
 from streams.metering.emitter import AppNames
 from streams.metering.history import Activity, Events, Sealed
 from streams.metering.policy import MeterPolicy
-from streams.metering.windows import Conversation, KeyWindows, Session
+from streams.metering.windows import Conversation, Emit, KeyWindows, Session
 
 _CHUNK = "\x00"
 """Between a state key and a chunk number; no name or user id can hold it."""
@@ -55,14 +55,18 @@ class OpenKey(Struct, gc=False):
     """Older events, if there are any."""
     deadline: int = 0
     """The key stands among the due ones at or before this; 0: nowhere yet."""
+    due_us: int | None = None
+    """The lowest `complete` at which something closes or the last event is forgotten; None when nothing is left."""
     record: bytes = b""
     """The state as the changelog has it, unless `changed`."""
     packed: msgspec.Raw | None = None
-    """The newest events, until they are unpacked, and the newest time among them."""
-    packed_newest_us: int = 0
+    """The newest events, until they are unpacked."""
+    newest_us: int = 0
+    """The newest time of any event so far, but for the open conversations', which is `windows.last`."""
     changed: bool = False
-    newest: tuple[Conversation, Session] | None = None
+    conversation: Conversation | None = None
     """The newest conversation and its newest session, if that is open: what most events extend."""
+    session: Session | None = None
     unpacked: Events | None = None
 
     @classmethod
@@ -70,8 +74,9 @@ class OpenKey(Struct, gc=False):
         """A key from its state record."""
         packed = _unpack(memoryview(record)[_DEADLINE_BYTES:])
         newest_us = packed.windows.last + packed.newer_us
-        known = cls(names, user, packed.windows, sealed, deadline_of(record), record, packed.events, newest_us)
-        known.look_again()
+        due_us = deadline_of(record)
+        known = cls(names, user, packed.windows, sealed, due_us, due_us, record, packed.events, newest_us)
+        known._note_newest_units()
         return known
 
     def events(self) -> Events:
@@ -82,23 +87,33 @@ class OpenKey(Struct, gc=False):
             self.packed = None
         return self.unpacked
 
-    def renew_record(self, policy: MeterPolicy) -> bytes:
+    def renew_record(self) -> bytes:
         """The state as the changelog is to have it."""
-        deadline = self.due(policy)
-        assert deadline is not None, "an empty key is gone"
+        assert self.due_us is not None, "an empty key is gone"
+        windows = self.windows
         events = self.packed if self.packed is not None else self.unpacked
-        body = _pack((self.windows, self._newest_us() - self.windows.last, events))
-        self.record = deadline.to_bytes(_DEADLINE_BYTES, "big") + body
+        last = windows.last
+        body = _pack((windows, max(self.newest_us, last) - last, events))
+        self.record = self.due_us.to_bytes(_DEADLINE_BYTES, "big") + body
         self.changed = False
         return self.record
 
-    def look_again(self) -> None:
-        """The newest units may be other ones now."""
-        self.newest = None
-        if self.windows.conversations:
-            conversation = self.windows.conversations[-1]
-            if conversation.sessions:
-                self.newest = conversation, conversation.sessions[-1]
+    def look_again(self, policy: MeterPolicy) -> int | None:
+        """The windows have changed: when to look at them next, and which are the newest. Returns `due_us`."""
+        self._note_newest_units()
+        due_us = self.windows.deadline(policy)
+        if due_us is None and self.newest_us and self.newest_us >= self.windows.floor:
+            due_us = self.newest_us + 1
+        self.due_us = due_us
+        return due_us
+
+    def _note_newest_units(self) -> None:
+        conversations = self.windows.conversations
+        self.session = None
+        if conversations:
+            self.conversation = conversations[-1]
+            if self.conversation.sessions:
+                self.session = self.conversation.sessions[-1]
 
     def activity(self) -> Activity:
         """All times of activity."""
@@ -111,26 +126,15 @@ class OpenKey(Struct, gc=False):
             return True
         return self.sealed is not None and self.sealed.holds(identity, floor)
 
-    def forget(self) -> None:
-        """Forget the newest events that lie before the floor."""
-        floor = self.windows.floor
-        if self._newest_us() < floor:
+    def close(self, complete: int, policy: MeterPolicy, emit: Emit) -> None:
+        """Close what no event at or after `complete` can change, and forget the newest events that lie before it."""
+        self.newest_us = max(self.newest_us, self.windows.last)
+        if not self.windows.close(complete, policy, emit):
+            return
+        if self.newest_us < complete:
             self.packed, self.unpacked = None, {}
         else:
-            self.unpacked = {identity: time for identity, time in self.events().items() if time >> 2 >= floor}
-
-    def _newest_us(self) -> int:
-        if self.packed is not None:
-            return self.packed_newest_us
-        return max(self.events().values(), default=0) >> 2
-
-    def due(self, policy: MeterPolicy) -> int | None:
-        """The lowest `complete` at which something closes or the last event is forgotten; None when nothing is left."""
-        deadline = self.windows.deadline(policy)
-        if deadline is not None:
-            return deadline
-        newest_us = max(self._newest_us(), self.sealed.newest_us if self.sealed is not None else 0)
-        return newest_us + 1 if newest_us and newest_us >= self.windows.floor else None
+            self.unpacked = {identity: time for identity, time in self.events().items() if time >> 2 >= complete}
 
 
 def deadline_of(packed: bytes) -> int:
@@ -142,8 +146,10 @@ class OpenKeys:
     """Keys are `environment/workspace/app/channel/user`."""
 
     def __init__(self, policy: MeterPolicy) -> None:
-        self.held: dict[str, OpenKey | bytes] = {}
-        """Every open key; the hot path reads it, and calls `unpack` for bytes."""
+        self.held: dict[str, bytes] = {}
+        """Every key's state record, which is out of date (or empty) while the key is unpacked."""
+        self.unpacked: dict[str, OpenKey] = {}
+        """The keys in use; few, so that finding them is quick however many are held."""
         self.changed: dict[str, OpenKey | None] = {}
         """Keys whose state the changelog lacks; None: the key is gone."""
         self._warm: dict[str, OpenKey] = {}
@@ -156,14 +162,15 @@ class OpenKeys:
     def new(self, key: str, environment: str, workspace: str, app: str, channel: str, user: str) -> OpenKey:
         """A key that nothing was open of."""
         known = OpenKey(self._names(environment, workspace, app, channel), user, KeyWindows(), unpacked={})
-        self.held[key] = known
+        self.held[key] = b""
+        self.unpacked[key] = known
         return known
 
     def unpack(self, key: str, record: bytes) -> OpenKey:
         """Unpack a key that is about to be used."""
         environment, workspace, app, channel, user = key.split("/", 4)
         known = OpenKey.of(record, self._names(environment, workspace, app, channel), user, self._sealed.get(key))
-        self.held[key] = self._warm[key] = known
+        self.unpacked[key] = self._warm[key] = known
         return known
 
     def seal(self, key: str, known: OpenKey) -> None:
@@ -188,6 +195,7 @@ class OpenKeys:
     def end(self, key: str) -> None:
         """Nothing is open of the key any more."""
         del self.held[key]
+        self.unpacked.pop(key, None)
         self.changed[key] = None
 
     def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
@@ -199,7 +207,7 @@ class OpenKeys:
                 changes.append((key.encode(), None))
                 continue
             self._warm[key] = known
-            changes.append((key.encode(), known.renew_record(self._policy)))
+            changes.append((key.encode(), known.renew_record()))
         self.changed.clear()
         if len(self._warm) >= WARM_KEYS:
             self._cool()
@@ -207,10 +215,11 @@ class OpenKeys:
 
     def _cool(self) -> None:
         """Pack again what has not been touched since the last time."""
-        warm, held = self._warm, self.held
+        warm, held, unpacked = self._warm, self.held, self.unpacked
         for key, known in self._cooling.items():
-            if key not in warm and held.get(key) is known:
+            if key not in warm and unpacked.get(key) is known:
                 held[key] = known.record
+                del unpacked[key]
         self._cooling, self._warm = warm, {}
 
     def restore(self, key: bytes, value: bytes) -> None:
@@ -228,15 +237,18 @@ class OpenKeys:
         it goes, and so do chunks that no key names.
         """
         found, self._chunks = self._chunks, {}
-        for key in [key for key, packed in self.held.items() if deadline_of(_bytes(packed)) <= closed_us]:
+        size = _DEADLINE_BYTES
+        due = [(key, int.from_bytes(packed[:size], "big")) for key, packed in self.held.items()]
+        over = dict.fromkeys(key for key, deadline in due if deadline <= closed_us)
+        for key in over:
             self.end(key)
         owners = {key.rsplit(_CHUNK.encode(), 1)[0].decode() for key in found}
         for key in sorted(owners):
             packed = self.held.get(key)
             if packed is not None:
-                self._restore_chunks(key, _unpack(_bytes(packed)[_DEADLINE_BYTES:]).windows, found)
+                self._restore_chunks(key, _unpack(packed[_DEADLINE_BYTES:]).windows, found)
         self._chunks.update(dict.fromkeys(found))
-        return [(key, deadline_of(_bytes(packed))) for key, packed in self.held.items()]
+        return [entry for entry in due if entry[0] not in over] if over else due
 
     def _restore_chunks(self, key: str, windows: KeyWindows, found: dict[bytes, bytes | None]) -> None:
         for number in range(windows.first_chunk, windows.next_chunk):
@@ -257,8 +269,3 @@ class OpenKeys:
 
 def _chunk_key(key: str, number: int) -> bytes:
     return f"{key}{_CHUNK}{number}".encode()
-
-
-def _bytes(packed: OpenKey | bytes) -> bytes:
-    assert isinstance(packed, bytes), "between batches every key is packed"
-    return packed

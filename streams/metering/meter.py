@@ -74,78 +74,87 @@ class MeterPartition:
         """Fold a contiguous run of records; returns the outputs in order (see `PartitionMachine.step`).
 
         The hot path (`python -m scripts.bench.meter`), hence flat: a live message that falls into the newest session of
-        its key and changes nothing but counts is folded here; everything else goes through `_event`.
+        its key and changes nothing but counts is folded here; everything else takes the long way.
         """
-        emitter, keys, held, outcomes = self._emitter, self._keys, self._keys.held, self.outcomes
-        changed = keys.changed
-        gap_us, session_us = self.policy.gap_us, self.policy.session_us
+        keys, outcomes, emitter = self._keys, self.outcomes, self._emitter
+        held, unpacked, changed = keys.held, keys.unpacked, keys.changed
+        # The newest session's start is an activity, so within the gap as well the conversation goes on.
+        span_us = min(self.policy.session_us, self.policy.gap_us)
         future_us, lateness_us = self.policy.future_us, self.policy.lateness_us
+        watermark_us = self.watermark_us
         closes_at_us = self._closes_at_us()
-        joined = 0
+        joined = stamp_ms = latest_us = 0
         for record in records:
-            emitter.offset = record.offset
-            emitter.index = 0
             try:
                 event, time = read(record.value)
-                if time > record.timestamp_ms * 1000 + future_us:
-                    raise self._from_the_future(time, record.timestamp_ms)
             except InvalidRecord as error:
+                emitter.begin(record.offset)
                 outcomes.rejected += 1
-                emitter.rejected(record, error, self.watermark_us)
+                emitter.rejected(record, error, watermark_us)
                 continue
+            if record.timestamp_ms != stamp_ms:
+                stamp_ms = record.timestamp_ms
+                latest_us = stamp_ms * 1000 + future_us
             data = event.data
-            if data is None or event.type == TICK:
-                outcomes.joined += joined
-                joined = 0
+            if data is not None and event.type == MESSAGE:
+                key = f"{data.environment}/{data.workspace}/{data.app}/{data.channel}/{data.user}"
+                known = unpacked.get(key)
+                if known is None and (packed := held.get(key)) is not None:
+                    known = keys.unpack(key, packed)
+                if (
+                    known is not None
+                    and (session := known.session) is not None
+                    and (start := session.start) <= time < start + span_us
+                    and watermark_us - lateness_us <= time < closes_at_us
+                    and time <= latest_us
+                    and (session.inbound or data.direction != "inbound")
+                    and data.actor == "app"
+                    and data.environment == "live"
+                ):
+                    if time > watermark_us:
+                        watermark_us = time
+                    events = known.unpacked
+                    if events is None:
+                        events = known.events()
+                    identity = identity_of(event.source, event.id)
+                    if (identity in events or known.sealed is not None) and known.holds(identity):
+                        outcomes.repeated += 1
+                        continue
+                    conversation = known.conversation
+                    assert conversation is not None
+                    if data.direction == "inbound":
+                        events[identity] = time << 2 | _INBOUND_ACTIVITY
+                        session.inbound += 1
+                        conversation.inbound += 1
+                    else:
+                        events[identity] = time << 2 | ACTIVITY
+                        session.outbound += 1
+                        conversation.outbound += 1
+                    if time > session.last:
+                        session.last = time
+                        if time > conversation.last:
+                            conversation.last = time
+                    if not known.changed:
+                        known.changed = True
+                        changed[key] = known
+                    if len(events) >= EVENTS_A_CHUNK:
+                        keys.seal(key, known)
+                    joined += 1
+                    continue
+            self.watermark_us = watermark_us
+            outcomes.joined += joined
+            joined = 0
+            emitter.begin(record.offset)
+            if time > latest_us:
+                outcomes.rejected += 1
+                emitter.rejected(record, self._from_the_future(time, stamp_ms), watermark_us)
+            elif data is None or event.type == TICK:
                 self._tick(time)
-                closes_at_us = self._closes_at_us()
-                continue
-            key = f"{data.environment}/{data.workspace}/{data.app}/{data.channel}/{data.user}"
-            known = held.get(key)
-            if isinstance(known, bytes):
-                known = keys.unpack(key, known)
-            if (
-                known is None
-                or known.newest is None
-                or not (session := known.newest[1]).start <= time < session.start + session_us
-                or time > (conversation := known.newest[0]).last + gap_us
-                or ((inbound := data.direction == "inbound") and not session.inbound)
-                or time >= closes_at_us
-                or time < self.watermark_us - lateness_us
-                or event.type != MESSAGE
-                or data.actor != "app"
-                or data.environment != "live"
-            ):
-                self._event(record, event, time, key)
-                closes_at_us = self._closes_at_us()
-                continue
-            if time > self.watermark_us:
-                self.watermark_us = time
-            events = known.unpacked
-            if events is None:
-                events = known.events()
-            identity = identity_of(event.source, event.id)
-            if (identity in events or known.sealed is not None) and known.holds(identity):
-                outcomes.repeated += 1
-                continue
-            if inbound:
-                events[identity] = time << 2 | _INBOUND_ACTIVITY
-                session.inbound += 1
-                conversation.inbound += 1
             else:
-                events[identity] = time << 2 | ACTIVITY
-                session.outbound += 1
-                conversation.outbound += 1
-            if time > session.last:
-                session.last = time
-                if time > conversation.last:
-                    conversation.last = time
-            if not known.changed:
-                known.changed = True
-                changed[key] = known
-            if len(events) >= EVENTS_A_CHUNK:
-                keys.seal(key, known)
-            joined += 1
+                self._event(record, event, data, time)
+            watermark_us = self.watermark_us
+            closes_at_us = self._closes_at_us()
+        self.watermark_us = watermark_us
         outcomes.joined += joined
         outputs, emitter.outputs = emitter.outputs, []
         return outputs
@@ -161,12 +170,10 @@ class MeterPartition:
         self._advance(time)
         self._emitter.watermark(self.watermark_us, msgspec.structs.asdict(self.outcomes))
 
-    def _event(self, record: RawRecord, event: Event, time: int, key: str) -> None:
+    def _event(self, record: RawRecord, event: Event, data: Data, time: int) -> None:
         """Any event: judge it, fold it in, and book its outcome."""
-        data = event.data
-        assert data is not None, "a tick is no event"
-        known = self._keys.held.get(key)
-        if known is None and not self._belongs_here(record, data):
+        key = f"{data.environment}/{data.workspace}/{data.app}/{data.channel}/{data.user}"
+        if key not in self._keys.held and not self._belongs_here(record, data):
             self.outcomes.rerouted += 1
             self._emitter.reroute(record, interaction(event, time))
             return
@@ -175,20 +182,19 @@ class MeterPartition:
             self._emitter.late(record, interaction(event, time), self.watermark_us)
             return
         self._advance(time)
-        opened = self._open_key(key, data)
+        known = self._open_key(key, data)
         identity = identity_of(event.source, event.id)
-        if opened.holds(identity):
+        if known.holds(identity):
             self.outcomes.repeated += 1
             return
-        opened.changed = True
-        self._keys.changed[key] = opened
-        self._count(key, opened, event, data, time, identity)
-        deadline = opened.due(self.policy)
-        assert deadline is not None, "the key holds this event"
-        opened.look_again()
-        if opened.deadline == 0 or deadline < opened.deadline:
-            opened.deadline = deadline
-            self._due.add(deadline, key)
+        known.changed = True
+        self._keys.changed[key] = known
+        self._count(key, known, event, data, time, identity)
+        due_us = known.look_again(self.policy)
+        assert due_us is not None, "the key holds this event"
+        if known.deadline == 0 or due_us < known.deadline:
+            known.deadline = due_us
+            self._due.add(due_us, key)
 
     def _belongs_here(self, record: RawRecord, data: Data) -> bool:
         key = interaction_key(data.workspace, data.app, data.channel, data.user)
@@ -197,10 +203,14 @@ class MeterPartition:
         return any(name == REROUTED_HEADER for name, _ in record.headers)
 
     def _open_key(self, key: str, data: Data) -> OpenKey:
-        known = self._keys.held.get(key)
-        if known is None:
-            return self._keys.new(key, data.environment, data.workspace, data.app, data.channel, data.user)
-        return self._keys.unpack(key, known) if isinstance(known, bytes) else known
+        keys = self._keys
+        known = keys.unpacked.get(key)
+        if known is not None:
+            return known
+        packed = keys.held.get(key)
+        if packed is not None:
+            return keys.unpack(key, packed)
+        return keys.new(key, data.environment, data.workspace, data.app, data.channel, data.user)
 
     def _count(self, key: str, known: OpenKey, event: Event, data: Data, time: int, identity: bytes) -> None:
         """Fold in an event that is neither late nor a repeat."""
@@ -208,6 +218,8 @@ class MeterPartition:
         active = data.actor == "app" and kind != ALERT
         inbound = data.direction == "inbound" and kind != NOTIFICATION
         known.events()[identity] = time << 2 | active * ACTIVITY | inbound * INBOUND
+        if time > known.newest_us:
+            known.newest_us = time
         emitter.about(known.names, known.user)
         if data.actor == "app" and kind == NOTIFICATION:
             emitter.opened("notification", Window(time, time, 0, 1))
@@ -250,31 +262,28 @@ class MeterPartition:
 
     def _close(self, key: str, complete: int) -> None:
         keys, emitter = self._keys, self._emitter
-        known = keys.held.get(key)
+        known = keys.unpacked.get(key)
         if known is None:
-            return
-        if isinstance(known, bytes):
-            deadline: int | None = deadline_of(known)
-            if deadline_of(known) > complete:
-                self._due.add(deadline_of(known), key)
+            packed = keys.held.get(key)
+            if packed is None:
                 return
-            known = keys.unpack(key, known)
-        else:
-            deadline = known.due(self.policy)
-        if deadline is not None and deadline <= complete:
+            if deadline_of(packed) > complete:
+                self._due.add(deadline_of(packed), key)
+                return
+            known = keys.unpack(key, packed)
+        due_us = known.due_us
+        if due_us is not None and due_us <= complete:
             emitter.about(known.names, known.user)
-            if known.windows.close(complete, self.policy, emitter):
-                known.forget()
+            known.close(complete, self.policy, emitter)
             keys.forget_sealed(key, known)
             known.changed = True
             keys.changed[key] = known
-            deadline = known.due(self.policy)
-        if deadline is None:
+            due_us = known.look_again(self.policy)
+        if due_us is None:
             keys.end(key)
         else:
-            known.look_again()
-            known.deadline = deadline
-            self._due.add(deadline, key)
+            known.deadline = due_us
+            self._due.add(due_us, key)
 
     def take_changes(self) -> Iterable[tuple[bytes, bytes | None]]:
         """See `PartitionMachine.take_changes`. See `keys` for what the records are."""
@@ -289,8 +298,7 @@ class MeterPartition:
         if checkpoint is not None:
             held = msgspec.msgpack.decode(checkpoint, type=_Checkpoint)
             self.watermark_us, self._closed_us, self.outcomes = held.watermark_us, held.closed_us, held.outcomes
-        for key, deadline in self._keys.restored(self._closed_us):
-            self._due.add(deadline, key)
+        self._due.add_all(self._keys.restored(self._closed_us))
 
     def outcome_counts(self) -> dict[str, int]:
         """See `PartitionMachine.outcome_counts`."""

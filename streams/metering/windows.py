@@ -207,19 +207,19 @@ class KeyWindows(Struct, array_like=True, gc=False):
 
     def close(self, complete: int, policy: MeterPolicy, emit: Emit) -> bool:
         """Close what no event at or after `complete` can change; whether older events may be forgotten for good."""
-        staying: list[Conversation] = []
-        for conversation in self.conversations:
+        self.floor = complete
+        conversations = self.conversations
+        over: list[Conversation] = []
+        for conversation in conversations:
             sessions = conversation.sessions
             while sessions and sessions[0].start + policy.session_us <= complete:
                 emit.closed(SESSION, sessions.pop(0))
             if not sessions and conversation.last + policy.gap_us < complete:
                 emit.closed(CONVERSATION, conversation)
-            else:
-                staying.append(conversation)
-        self.floor = complete
-        over = len(staying) < len(self.conversations) or not staying
-        self.conversations = staying
-        return over
+                over.append(conversation)
+        if over:
+            self.conversations = [conversation for conversation in conversations if conversation not in over]
+        return bool(over) or not conversations
 
     def deadline(self, policy: MeterPolicy) -> int | None:
         """The lowest `complete` at which `close` has something to close; None when nothing is open."""

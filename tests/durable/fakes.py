@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from streams.durable.actor import ActorContext, PartitionActor
+from streams.durable.actor import MAX_BATCH, ActorContext, PartitionActor
 from streams.durable.changelog import Recovered, StateFold
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import Output, PartitionMachine, RawRecord
@@ -39,8 +40,16 @@ class FakeLog:
     """The input's end, when markers follow its last record."""
     readers: int = 0
     refuse: str = ""
+    refuse_send: int = -1
+    """The number of the send to refuse, counted from 0."""
+    sends: int = 0
     held_up: asyncio.Event | None = None
-    """While set and not signalled, sends wait for it."""
+    """While set and not signalled, sends wait for it; those to `held_topic` only, if that is named."""
+    held_topic: str = ""
+    turns: random.Random | None = None
+    """How many turns of the loop a send takes, and its acknowledgement; none by default."""
+    dead: bool = False
+    """The process was killed: nothing it still sends arrives."""
 
     def append(self, topic: str, key: bytes | None, value: bytes | None, headers: Any = (), gap: int = 0) -> int:
         """Append a record, leaving out so many offsets before it; gives its offset."""
@@ -68,16 +77,26 @@ class FakeLog:
 
     async def send_batch(self, batch: FakeBatch, topic: str, *, partition: int) -> asyncio.Future[None]:
         """See aiokafka's producer."""
-        if self.held_up is not None:
+        if self.held_up is not None and self.held_topic in ("", topic):
             await self.held_up.wait()
+        number = self.sends
+        self.sends += 1
+        await self._turn()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if topic == self.refuse:
+        if self.dead:
+            return done
+        if topic == self.refuse or number == self.refuse_send:
             done.set_exception(TimeoutError(f"{topic} refused"))
         else:
             for key, value, headers in batch.content:
                 self.append(topic, key, value, headers)
+            await self._turn()
             done.set_result(None)
         return done
+
+    async def _turn(self) -> None:
+        for _ in range(self.turns.randrange(8) if self.turns is not None else 0):
+            await asyncio.sleep(0)
 
 
 class FakeBatch:
@@ -115,11 +134,15 @@ class FakeReader:
         held = self._log.records(self._topic)
         return self._log.end or (held[-1].offset + 1 if held else self._log.first)
 
-    async def read(self, start: int, end: int) -> AsyncIterator[list[Record]]:
+    async def read(self, start: int, end: int) -> AsyncIterator[list[RawRecord]]:
         """See PartitionReader."""
         if start < self._log.first:
             raise RecordsGone(f"offset {start}")
-        found = [record for record in self._log.records(self._topic, start) if record.offset < end]
+        found = [
+            RawRecord(record.offset, record.timestamp, record.key, record.value, record.headers)
+            for record in self._log.records(self._topic, start)
+            if record.offset < end
+        ]
         if found:
             yield found
 
@@ -174,8 +197,10 @@ class FakeWorld:
         self.committed: int | None = None
         self.current = True
         self.machines: list[SumMachine] = []
+        self.actors: list[PartitionActor] = []
         self.recoveries = 0
         self.fail_point = FailPoint("")
+        self.batch_records = MAX_BATCH
         self._tasks: list[asyncio.Task[None]] = []
 
     def publish(self, *numbers: int, gap: int = 0) -> None:
@@ -185,13 +210,14 @@ class FakeWorld:
 
     def actor(self, generation: int = 1) -> PartitionActor:
         """A new actor on the same log."""
-        return PartitionActor(0, generation, self.context())
+        self.actors.append(PartitionActor(0, generation, self.context()))
+        return self.actors[-1]
 
     def context(self) -> ActorContext:
         """What actors here need."""
         context = ActorContext(
             "", TOPIC, CHANGELOG, self.log, self._new_machine, self._committed,
-            lambda *_: self.current, self.fail_point,
+            lambda *_: self.current, self.fail_point, self.batch_records,
         )  # fmt: skip
         return replace(context, new_reader=lambda _b, topic, _p: FakeReader(self.log, topic), recover=self._recover)
 
@@ -223,7 +249,6 @@ class FakeWorld:
         self.recoveries += 1
         fold = StateFold()
         records = self.log.records(topic)
-        for record in records:
-            fold.record(record)
+        fold.records(records)
         fold.restore_into(machine)
         return Recovered(fold.position, len(records), fold.stale, fold.overtaken(topic, 0))

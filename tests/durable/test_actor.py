@@ -10,6 +10,7 @@ import pytest
 from streams.durable import actor as actor_module
 from streams.durable.actor import ConsumerDeaf, PartitionActor, PositionError
 from streams.durable.changelog import StateFold, position_output, state_outputs
+from streams.durable.flights import MOST_IN_FLIGHT
 from streams.durable.machine import RawRecord
 from streams.durable.reader import RecordsGone
 from tests.durable.fakes import CHANGELOG, OUTPUT, TOPIC, FakeWorld
@@ -305,7 +306,8 @@ async def test_whoever_feeds_a_full_actor_is_let_go_when_it_stops(world: FakeWor
     task = world.run(actor)
     await world.settle()
     world.log.held_up = asyncio.Event()
-    many = [RawRecord(offset, 0, b"a", b"1") for offset in range(actor_module.MAX_BACKLOG + actor_module.MAX_BATCH + 2)]
+    most = actor_module.MAX_BACKLOG + MOST_IN_FLIGHT * actor_module.MAX_BATCH
+    many = [RawRecord(offset, 0, b"a", b"1") for offset in range(most + 2)]
     feeding = asyncio.create_task(actor.feed(many))
     await world.settle()
     assert not feeding.done()
@@ -320,7 +322,9 @@ async def test_a_backlog_is_bounded_in_bytes_as_well(world: FakeWorld, monkeypat
     world.log.held_up = asyncio.Event()
     await actor.feed([RawRecord(0, 0, b"a", b"1")])
     await world.settle()
-    feeding = asyncio.create_task(actor.feed([RawRecord(1, 0, b"a", b"1" * 200)]))
+    for offset in range(1, MOST_IN_FLIGHT):  # what fills the backlog goes on its way
+        await asyncio.wait_for(actor.feed([RawRecord(offset, 0, b"a", b"1" * 200)]), 1)
+    feeding = asyncio.create_task(actor.feed([RawRecord(MOST_IN_FLIGHT, 0, b"a", b"1" * 200)]))
     await world.settle()
     assert not feeding.done()
     world.log.held_up.set()

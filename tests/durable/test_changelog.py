@@ -23,8 +23,9 @@ def at(position: int) -> Output:
 def fold_of(*parts: Output | Iterable[Output]) -> StateFold:
     fold = StateFold()
     outputs = [output for part in parts for output in ([part] if isinstance(part, Output) else part)]
-    for offset, output in enumerate(outputs):
-        fold.record(Record(offset, output.key, output.value, tuple(output.headers)))
+    fold.records(
+        Record(offset, output.key, output.value, tuple(output.headers)) for offset, output in enumerate(outputs)
+    )
     return fold
 
 
@@ -107,4 +108,4 @@ def test_the_same_position_again_changes_nothing() -> None:
 )
 def test_a_record_that_cannot_be_read_stops_the_recovery(key: bytes | None, value: bytes | None, what: str) -> None:
     with pytest.raises(CorruptChangelog, match=f"changelog offset 7: {what}"):
-        StateFold().record(Record(7, key, value))
+        StateFold().records([Record(7, key, value)])

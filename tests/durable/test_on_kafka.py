@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 
 import pytest
@@ -51,6 +52,7 @@ async def test_killed_after_each_step_of_the_protocol_the_totals_are_exact(
         for step in steps:
             dying = trial.crew.join(QUARTERHOUR_FAIL_POINT=f"{step}:3")
             assert await dying.ended(30) == -signal.SIGKILL, f"{step}: {dying.said()[-2000:]}"
+            assert step == "offset" or re.search(r"with [23] batches in flight", dying.said()), "several at a time"
         stop.set()
         await loading
         trial.crew.join()
@@ -109,8 +111,31 @@ async def test_workers_that_join_leave_die_and_sleep_under_load_count_exactly(ne
         assert verdict.faults(trial.load.repeats) == []
         assert trial.crew.crashes() == []
         assert len(trial.crew.generations()) >= 6
+        assert trial.crew.most_in_flight() > 1
         assert trial.crew.states_kept() > 0
         assert trial.crew.recoveries() > 0
+
+
+async def test_a_rolling_restart_of_all_workers_under_load_counts_exactly_and_each_leaves_in_order(
+    new_trial: NewTrial,
+) -> None:
+    async with new_trial() as trial:
+        for _ in range(PARTITIONS):
+            trial.crew.join()
+        stop = asyncio.Event()
+        loading = asyncio.create_task(trial.publish_steadily(1_000, 60, stop))
+        for old in list(trial.crew.workers):
+            await old.says("state kept for")
+            new = trial.crew.join()
+            await new.says("state kept for")
+            old.send(signal.SIGTERM)
+            assert await old.ended(20) == 0, old.said()[-2000:]
+        stop.set()
+        await loading
+        verdict = await trial.finish()
+        assert verdict.faults(trial.load.repeats) == []
+        assert trial.crew.recoveries() > 0
+        assert trial.crew.crashes() == []
 
 
 @both_transports
