@@ -23,7 +23,7 @@ async def dead_mails(settings: Settings, workspace: str | None = None) -> list[D
         async with PartitionReader(settings.kafka_bootstrap_servers, DEAD_MAILS, partition) as reader:
             async for records in reader.read(await reader.beginning(), await reader.end()):
                 for record in records:
-                    letter = _decode(record.value)
+                    letter = _decode(record.value or b"")
                     if workspace is None or letter.workspace == workspace:
                         newest[letter.delivery_id or f"{partition}/{record.offset}"] = letter
     return sorted(newest.values(), key=lambda letter: letter.died_us)

@@ -52,9 +52,9 @@ class Journal:
             async for records in reader.read(await reader.beginning(), await reader.end()):
                 for record in records:
                     if record.value is None:
-                        held.pop(record.key, None)
+                        held.pop(record.key or b"", None)
                     else:
-                        held[record.key] = record.value
+                        held[record.key or b""] = record.value
         return held
 
     async def write(self, records: Sequence[ChangelogRecord]) -> None:

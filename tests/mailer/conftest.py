@@ -89,7 +89,7 @@ class Office:
         for partition in range(partitions):
             async with PartitionReader(self.settings.kafka_bootstrap_servers, topic, partition) as reader:
                 async for records in reader.read(0, await reader.end()):
-                    found += [record.value for record in records]
+                    found += [record.value or b"" for record in records]
         return found
 
     async def steps(self) -> list[MailStep]:

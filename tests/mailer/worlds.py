@@ -35,7 +35,7 @@ class KillPoint(FailPoint):
         super().__init__("")
         self._step, self._left = step, count
 
-    def passed(self, step: str) -> None:
+    def passed(self, step: str, in_flight: int = 0) -> None:
         """See `FailPoint`."""
         if step == self._step:
             self._left -= 1

@@ -37,7 +37,7 @@ class Ticks:
         async with PartitionReader(self._settings.kafka_bootstrap_servers, INTERACTIONS, 1) as reader:
             async for records in reader.read(0, await reader.end()):
                 for raw in records:
-                    event = json.loads(raw.value)
+                    event = json.loads(raw.value or b"")
                     self.sources.append(event["source"].rsplit("-", 1)[1])
                     self.instants.append(datetime.fromisoformat(event["time"]))
         return len(self.sources)
