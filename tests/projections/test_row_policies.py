@@ -53,6 +53,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
             asyncio.run(load_all(client, funded_world().log))
             for table in TABLES:
                 client.command(f"INSERT INTO {table} (workspace) VALUES ('rival')")
+            for statement in _OF_RIVAL:
+                client.command(statement)
     finally:
         process.terminate()
         process.wait(30)
@@ -100,4 +102,14 @@ _WITH_PARAMETERS = {
     "charges_of_period": ", first = '1970-01-01', last = '1970-01-02', zone = 'UTC'",
     "ledger_of_period": ", first = '1970-01-01', last = '1970-01-02', zone = 'UTC'",
 }  # fmt: skip
+_CHANGES = (
+    "app_created", "plan_taken", "contract_began", "support_taken", "person_changed", "collaborator_added",
+    "licence_assigned", "payment_requested",
+)  # fmt: skip
+_OF_RIVAL = (
+    f"INSERT INTO ledger_changes (workspace, sequence, change, app) SELECT 'rival', 1, arrayJoin({list(_CHANGES)}), 'bot'",
+    "INSERT INTO ledger_charges (workspace, pool, sign) VALUES ('rival', 'bot@0', 1)",
+    "INSERT INTO alerts (workspace, recipients) VALUES ('rival', [('workspace_owner', 'eve', '')])",
+)
+"""What the views that look for something need of the other workspace, so that there is something to hide."""
 _ONLY_LIVE = {"conversations", "sessions", "conversation_sessions"}
