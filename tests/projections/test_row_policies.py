@@ -107,7 +107,8 @@ _CHANGES = (
     "licence_assigned", "payment_requested",
 )  # fmt: skip
 _OF_RIVAL = (
-    f"INSERT INTO ledger_changes (workspace, sequence, change, app) SELECT 'rival', 1, arrayJoin({list(_CHANGES)}), 'bot'",
+    "INSERT INTO ledger_changes (workspace, sequence, change, app) "
+    f"SELECT 'rival', 1, arrayJoin({list(_CHANGES)}), 'bot'",
     "INSERT INTO ledger_charges (workspace, pool, sign) VALUES ('rival', 'bot@0', 1)",
     "INSERT INTO alerts (workspace, recipients) VALUES ('rival', [('workspace_owner', 'eve', '')])",
 )
