@@ -14,7 +14,7 @@ from schemas.units import Email, Micros, Name, Text
 
 Period = Literal["monthly", "yearly"]
 PaymentMethod = Literal["card", "ach", "wire"]
-PaymentPurpose = Literal["auto_top_up", "subscription", "contract", "support"]
+PaymentPurpose = Literal["auto_top_up", "subscription", "contract", "support", "top_up"]
 _Count = Annotated[int, Meta(ge=0)]
 _Percent = Annotated[int, Meta(ge=1, le=100)]
 _Limits = dict[str, Annotated[int, Meta(ge=1)]]
@@ -139,8 +139,8 @@ class UpgradeDeclined(Struct, frozen=True, tag_field="change", tag="upgrade_decl
 
 
 class PaymentRequested(Struct, frozen=True, tag_field="change", tag="payment_requested", omit_defaults=True):
-    """C10, P8: a payment is asked for. `subject` is what it pays for: `app/<app>`, `contract`, `support`, `credit`;
-    `due_us` the instant the fee's term begins."""
+    """C10, P8: a payment is asked for. `subject` is what it pays for: `app/<app>`, `contract`, `support`, `credit`
+    (shared), `credit/<app>`; `due_us` the instant the fee's term begins, or credit is asked for."""
 
     payment_id: Text
     purpose: PaymentPurpose

@@ -45,6 +45,15 @@ class AddFunds(Struct, frozen=True, tag_field="kind", tag="add_funds"):
     app: Name | None = None
 
 
+class RequestFunds(Struct, frozen=True, tag_field="kind", tag="request_funds", omit_defaults=True):
+    """Ask to buy credit (rules C4, C10), shared or for one app: a payment is asked for, and the credit is added when it
+    is settled. An app owner asks for an own app. One such payment at a time for the same credit."""
+
+    amount_micros: Amount
+    method: PaymentMethod
+    app: Name | None = None
+
+
 class GrantCredit(Struct, frozen=True, tag_field="kind", tag="grant_credit"):
     """Free credit given by an operator (rules C1, W3); it lasts as long as the catalog says from the command's time."""
 
@@ -239,6 +248,7 @@ class FailPayment(Struct, frozen=True, tag_field="kind", tag="fail_payment"):
 CommandBody = (
     CreateWorkspace
     | AddFunds
+    | RequestFunds
     | GrantCredit
     | CreateApp
     | PublishApp

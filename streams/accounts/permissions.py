@@ -26,6 +26,7 @@ from schemas.commands import (
     RemoveCollaborator,
     RemoveLicence,
     RemoveUser,
+    RequestFunds,
     RequestUpgrade,
     SetAlerts,
     SetAutoPayment,
@@ -60,6 +61,7 @@ _EVERYBODY = ("operator", "workspace_owner", "app_owner", "collaborator")
 PERMITS: dict[type, Permit] = {
     CreateWorkspace: Permit("create a workspace", ("operator", "workspace_owner", "system")),
     AddFunds: Permit("add funds", ("operator", "workspace_owner", "system")),
+    RequestFunds: Permit("ask to buy credit", _OWNERS),
     GrantCredit: Permit("grant credit", _OPERATOR),
     CreateApp: Permit("create an app", _EVERYBODY),
     PublishApp: Permit("publish an app", _OWNERS),

@@ -36,6 +36,7 @@ from schemas.commands import (
     RemoveCollaborator,
     RemoveLicence,
     RemoveUser,
+    RequestFunds,
     RequestUpgrade,
     SetAlerts,
     SetAutoPayment,
@@ -238,6 +239,7 @@ def _management(random: Random, now: int) -> CommandBody:
         FailPayment(payment, "declined"), MoveCredit(30 * CENT, random.choice((None, app)), random.choice((None, app))),
         SetAutoPayment(40 * CENT, random.choice((50 * CENT, 2 * USD)), random.choice(("card", "ach", "wire"))),
         SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3), StopAutoPayment(),
+        RequestFunds(random.choice((50, 60, 201)) * CENT, random.choice(("card", "wire")), random.choice((None, app))),
         *(SettlePayment(f"acme/auto/{n}") for n in random.sample(range(2, 30), 4)),
         *(FailPayment(f"acme/auto/{n}", "declined") for n in random.sample(range(2, 30), 4)),
     )  # fmt: skip
@@ -306,6 +308,9 @@ def _fitting(random: Random, account: AccountState, now: int, number: int) -> Co
 def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
     asked = [payment.payment_id for payment in account.asked.values() if payment.status != "settled"]
     bodies: list[CommandBody] = [AddFunds(75 * CENT, f"q{account.sequence}", random.choice((None, *APPS)))]
+    bodies.append(
+        RequestFunds(random.choice((49, 75)) * CENT, random.choice(("wire", "card")), _any_app(random, account))
+    )
     for payment in asked[-2:]:
         bodies += [SettlePayment(payment), SettlePayment(payment), FailPayment(payment, "declined")]
     for app, grants in account.purse.paid.items():
@@ -313,9 +318,13 @@ def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
         bodies += [MoveCredit(random.choice((1, left, left + 1)), app, random.choice((None, *APPS)))]
     if account.auto is not None:
         bodies.append(StopAutoPayment())
-    elif account.payments:
+    elif account.payments or any(payment.status == "settled" for payment in account.asked.values()):
         bodies.append(SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3))
     return bodies
+
+
+def _any_app(random: Random, account: AccountState) -> str | None:
+    return random.choice((None, *sorted(account.apps)))
 
 
 def _fitting_people(random: Random, account: AccountState) -> list[CommandBody]:

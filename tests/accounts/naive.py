@@ -24,6 +24,7 @@ MAY: dict[type, tuple[str, ...]] = {
     c.CreateApp: (*_OWNERS, "collaborator"),
     **dict.fromkeys((c.PublishApp, c.UnpublishApp, c.StartTrial, c.Subscribe, c.CancelPlan), _OWNERS),
     c.RequestUpgrade: _OWNERS[1:],
+    c.RequestFunds: _OWNERS,
     **dict.fromkeys((c.ApproveUpgrade, c.DeclineUpgrade, c.EndContract), ("operator",)),
     **dict.fromkeys((c.MoveCredit, c.SetAutoPayment, c.StopAutoPayment), _OWNERS[:2]),
     **dict.fromkeys((c.SettlePayment, c.FailPayment), ("operator", "system")),
@@ -429,6 +430,10 @@ class Naive:
                 self.wish = True
             case c.DeclineUpgrade():
                 self.wish = False
+            case c.RequestFunds(amount, _, app):
+                name = f"acme/funds/{self.command_id}"
+                self.fees[name] = {"subject": None, "amount": amount, "due": self.time, "status": "open"}
+                self.fees[name]["wallet"] = app
             case c.SettlePayment(payment) | c.FailPayment(payment):
                 fee = self.fees[payment]
                 fee["status"] = "settled" if isinstance(body, c.SettlePayment) else "failed"
@@ -437,7 +442,7 @@ class Naive:
                     if self.auto and self.auto["open"] == payment:
                         self.auto |= {"open": None, "failed": [*self.auto["failed"], self.time]}
                 elif fee["subject"] is None:
-                    self.give(f"payment/{payment}", "paid", fee["amount"], self.time, None)
+                    self.give(f"payment/{payment}", "paid", fee["amount"], self.time, fee.get("wallet"))
                     if self.auto and self.auto["open"] == payment:
                         self.auto |= {"open": None, "failed": []}
                 elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
@@ -584,8 +589,15 @@ class Naive:
                 mine = [g for g in self.grants if g["credit"] == "paid" and g["app"] == source]
                 return source != target and amount <= sum(map(self.left, mine))
             case c.SetAutoPayment():
+                by_hand = [fee for fee in self.fees.values() if "wallet" in fee and fee["status"] == "settled"]
                 fits = self.rules["least"] <= body.amount_micros <= self.rules["most"]
-                return body.method != "wire" and bool(self.payments) and fits
+                return body.method != "wire" and bool(self.payments or by_hand) and fits
+            case c.RequestFunds(amount, _, app):
+                if command.actor.role == "app_owner" and app is None:
+                    return False
+                if any("wallet" in f and f["wallet"] == app and f["status"] == "open" for f in self.fees.values()):
+                    return False
+                return bool(self.rules["least"] <= amount <= self.rules["most"])
             case c.StopAutoPayment():
                 return self.auto is not None
             case c.SubscribeSupport():
@@ -658,9 +670,12 @@ class Naive:
         """C10, P8."""
         names = {None: "credit", "": "contract", SUPPORT: "support"}
         return {
-            name: (names.get(fee["subject"], f"app/{fee['subject']}"), fee["amount"], fee["due"], fee["status"])
+            name: (
+                f"credit/{fee['wallet']}" if fee.get("wallet") else names.get(fee["subject"], f"app/{fee['subject']}"),
+                fee["amount"], fee["due"], fee["status"],
+            )
             for name, fee in self.fees.items()
-        }
+        }  # fmt: skip
 
     def subscriptions(self) -> dict[str, tuple[int, int, str]]:
         """P8: since when, until when, and the fee that is open."""
