@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.changes import Contract, PaymentMethod, Period
+from schemas.changes import Contract, LateEvents, LateUnits, PaymentMethod, Period
 from schemas.errors import InvalidRecord, excerpt
 from schemas.units import Email, Micros, Name, Text, Unit, Watermark
 
@@ -245,6 +245,19 @@ class FailPayment(Struct, frozen=True, tag_field="kind", tag="fail_payment"):
     reason: Text
 
 
+class AdmitLate(Struct, frozen=True, tag_field="kind", tag="admit_late"):
+    """Bill late events after all (U6): `quarterhour late admit` counts what they add and gives this. `after`: how many
+    late events of the workspace were admitted when it counted; with another number it counts anew."""
+
+    app: Name
+    channel: Name
+    user: Text
+    events: LateEvents
+    units: LateUnits
+    after: Annotated[int, Meta(ge=0)]
+    reason: Text
+
+
 CommandBody = (
     CreateWorkspace
     | AddFunds
@@ -278,6 +291,7 @@ CommandBody = (
     | SetAlerts
     | SettlePayment
     | FailPayment
+    | AdmitLate
 )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from schemas.commands import (
     AcceptInvitation,
     AddFunds,
+    AdmitLate,
     ApproveUpgrade,
     AssignLicence,
     AssignRole,
@@ -91,6 +92,7 @@ PERMITS: dict[type, Permit] = {
     SetAlerts: Permit("set alerts", ("operator", "workspace_owner")),
     SettlePayment: Permit("settle a payment", _PAYMENTS),
     FailPayment: Permit("report a failed payment", _PAYMENTS),
+    AdmitLate: Permit("admit a late event", _OPERATOR),
 }
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from schemas.catalog import micros_of_usd
-from schemas.changes import Contract
+from schemas.changes import Contract, LateEvent, LateUnit
 from schemas.commands import (
     AcceptInvitation,
     Actor,
     AddFunds,
+    AdmitLate,
     ApproveUpgrade,
     AssignLicence,
     AssignRole,
@@ -294,7 +295,12 @@ def _planned(random: Random) -> list[InboxRecord]:
 def _fitting(random: Random, account: AccountState, now: int, number: int) -> Command:
     """A command that makes sense for the account as it is, by somebody who may mostly give it."""
     body = random.choice(
-        [*_fitting_money(random, account), *_fitting_people(random, account), *_fitting_plans(account)]
+        [
+            _late(random, account, now),
+            *_fitting_money(random, account),
+            *_fitting_people(random, account),
+            *_fitting_plans(account),
+        ]
     )
     role = random.choice((*MAY[type(body)], MAY[type(body)][0], "user"))
     people = sorted(account.people) or ["olga"]
@@ -321,6 +327,21 @@ def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
     elif account.payments or any(payment.status == "settled" for payment in account.asked.values()):
         bodies.append(SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3))
     return bodies
+
+
+def _late(random: Random, account: AccountState, now: int) -> AdmitLate:
+    """Late events of long ago, mostly new ones, that make units of their own or a unit billable."""
+    units = tuple(
+        LateUnit(f"late-{account.sequence}-{n}", random.choice(("conversation", "session", "session")), start, n % 2, 1)
+        for n, start in enumerate(now - random.randrange(6, 240) * HOUR for _ in range(random.choice((1, 2, 3))))
+        if start >= 0
+    )
+    events = tuple(
+        LateEvent("/gateways/late", f"e{n}", 0, random.choice((account.sequence, random.randrange(9))))
+        for n in range(random.choice((1, 1, 2)))
+    )
+    after = len(account.admitted) + random.choice((0, 0, 0, 0, 1))
+    return AdmitLate(random.choice((*APPS, "new")), "web", "ann", events, units, after, "a gateway was down")
 
 
 def _any_app(random: Random, account: AccountState) -> str | None:

@@ -9,11 +9,12 @@ from typing import NamedTuple, get_args, get_type_hints
 
 import pytest
 
-from schemas.changes import Contract
+from schemas.changes import Contract, LateEvent, LateUnit
 from schemas.commands import (
     AcceptInvitation,
     Actor,
     AddFunds,
+    AdmitLate,
     ApproveUpgrade,
     AssignLicence,
     AssignRole,
@@ -57,6 +58,7 @@ FEE = f"acme/fee/app/bot/{T0}"
 SUPPORT_FEE = f"acme/fee/support/{T0}"
 ASKED = "acme/funds/s7"
 ASKED_FOR_BOT = "acme/funds/s8"
+LATE = LateEvent("/gateways/one", "e1", 0, 17)
 CONTRACT = ApproveUpgrade(Contract(0, 10, "yearly", "block"))
 
 
@@ -126,6 +128,7 @@ ACCEPTED: list[tuple[CommandBody, set[str]]] = [
     (RequestFunds(20_000 * USD, "card", "bot"), _APP - {"asked"}),
     (RequestFunds(99 * USD, "ach"), set()),
     (RequestFunds(20_001 * USD, "ach", "bot"), set()),
+    (AdmitLate("bot", "web", "ann", (LATE,), (LateUnit("late-1", "conversation", T0, 1, 1),), 0, "why"), set()),
     (SettlePayment(ASKED), {"asked"}),
     (FailPayment(ASKED, "no cover"), {"asked"}),
     (SettlePayment(ASKED_FOR_BOT), {"asked"}),
