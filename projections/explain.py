@@ -147,7 +147,7 @@ def explain_event(client: Client, event_id: str, workspace: str, source: str = "
 
 
 def _event(client: Client, event: Event, outcome: str, detail: str) -> EventExplained:
-    if outcome != "metered":
+    if outcome not in ("metered", "admitted"):
         return EventExplained(event, outcome, _NOT_METERED.get(outcome, "{detail}").format(detail=detail), ())
     place = {
         "workspace": event.workspace, "app": event.app, "channel": event.channel, "user": event.user,
@@ -156,7 +156,10 @@ def _event(client: Client, event: Event, outcome: str, detail: str) -> EventExpl
     ids = [row[0] for row in _rows(client, "event_units", place)]
     units = tuple(unit for unit in (explain_unit(client, id, event.workspace) for id in ids) if unit is not None)
     charged = [unit for unit in units if sum(charge.sign for charge in unit.charges) > 0]
-    counted = f"It counts in {', '.join(f'{u.unit.kind} {u.unit.unit_id}' for u in units) or 'no unit yet'}."
+    came = (
+        f"It came later than the allowed lateness (U6), and was admitted by {detail}. " if outcome == "admitted" else ""
+    )
+    counted = f"{came}It counts in {', '.join(f'{u.unit.kind} {u.unit.unit_id}' for u in units) or 'no unit yet'}."
     if charged:
         return EventExplained(event, "billed", f"{counted} {charged[0].why}", units)
     return EventExplained(event, "counted", " ".join([counted, *(unit.why for unit in units[:1])]), units)

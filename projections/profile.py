@@ -136,7 +136,7 @@ WHERE workspace = {workspace:String} AND change IN ('upgrade_requested', 'upgrad
 """
 _UNPAID = """
 SELECT pays_for, amount_micros, due, status FROM payments
-WHERE workspace = {workspace:String} AND status != 'settled' AND purpose != 'auto_top_up' ORDER BY due
+WHERE workspace = {workspace:String} AND status != 'settled' AND purpose NOT IN ('auto_top_up', 'top_up') ORDER BY due
 """
 _EXPIRING = """
 SELECT remaining_micros, expires FROM grant_statistics

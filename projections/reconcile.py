@@ -37,7 +37,7 @@ _BOUNDED = {
     "max_bytes_before_external_group_by": 700_000_000,
     "max_bytes_before_external_sort": 700_000_000,
 }
-_DATA = ("prices", "offers")
+_DATA = ("prices", "offers", "admitted", "admitted_units")
 _TIMELINES = ("accepted", "orders", "contract_spans", "app_spans", "publications")
 _RECOUNT = ("recounted", "priced")
 _CHECKS = (

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.units import Email, Micros, Name, Text
+from schemas.units import Email, Micros, Name, Text, UnitId, UnitKind
 
 Period = Literal["monthly", "yearly"]
 PaymentMethod = Literal["card", "ach", "wire"]
-PaymentPurpose = Literal["auto_top_up", "subscription", "contract", "support"]
+PaymentPurpose = Literal["auto_top_up", "subscription", "contract", "support", "top_up"]
 _Count = Annotated[int, Meta(ge=0)]
 _Percent = Annotated[int, Meta(ge=1, le=100)]
 _Limits = dict[str, Annotated[int, Meta(ge=1)]]
@@ -139,8 +139,8 @@ class UpgradeDeclined(Struct, frozen=True, tag_field="change", tag="upgrade_decl
 
 
 class PaymentRequested(Struct, frozen=True, tag_field="change", tag="payment_requested", omit_defaults=True):
-    """C10, P8: a payment is asked for. `subject` is what it pays for: `app/<app>`, `contract`, `support`, `credit`;
-    `due_us` the instant the fee's term begins."""
+    """C10, P8: a payment is asked for. `subject` is what it pays for: `app/<app>`, `contract`, `support`, `credit`
+    (shared), `credit/<app>`; `due_us` the instant the fee's term begins, or credit is asked for."""
 
     payment_id: Text
     purpose: PaymentPurpose
@@ -241,6 +241,42 @@ class AlertsSet(Struct, frozen=True, tag_field="change", tag="alerts_set"):
     percents: tuple[_Percent, ...]
 
 
+class LateEvent(Struct, frozen=True):
+    """An event that METER set aside as late (U6): who it is (U7), and where it lies in `interactions`."""
+
+    source: Text
+    id: Text
+    partition: _Count
+    offset: _Count
+
+
+class LateUnit(Struct, frozen=True):
+    """What late events add to what METER counted: a unit (`delta` 1), or that a unit it had counted is billable after
+    all (`delta` 0), because the end user speaks in it (U12)."""
+
+    unit_id: UnitId
+    kind: UnitKind
+    start_us: Micros
+    delta: Annotated[int, Meta(ge=0, le=1)]
+    billable_delta: Annotated[int, Meta(ge=0, le=1)]
+
+
+LateEvents = Annotated[tuple[LateEvent, ...], Meta(min_length=1, max_length=100)]
+LateUnits = Annotated[tuple[LateUnit, ...], Meta(min_length=1, max_length=100)]
+
+
+class LateAdmitted(Struct, frozen=True, tag_field="change", tag="late_admitted"):
+    """U6: late events of one user with one app on one channel count after all, and so do these units of live traffic.
+    `after`: so many late events had been admitted before."""
+
+    app: Name
+    channel: Name
+    user: Text
+    events: LateEvents
+    units: LateUnits
+    after: _Count
+
+
 Change = (
     PersonChanged
     | EmailSet
@@ -270,4 +306,5 @@ Change = (
     | PaymentRequested
     | PaymentSettled
     | PaymentFailed
+    | LateAdmitted
 )

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.changes import Contract, PaymentMethod, Period
+from schemas.changes import Contract, LateEvents, LateUnits, PaymentMethod, Period
 from schemas.errors import InvalidRecord, excerpt
 from schemas.units import Email, Micros, Name, Text, Unit, Watermark
 
@@ -42,6 +42,15 @@ class AddFunds(Struct, frozen=True, tag_field="kind", tag="add_funds"):
 
     amount_micros: Amount
     payment_id: Text
+    app: Name | None = None
+
+
+class RequestFunds(Struct, frozen=True, tag_field="kind", tag="request_funds", omit_defaults=True):
+    """Ask to buy credit (rules C4, C10), shared or for one app: a payment is asked for, and the credit is added when it
+    is settled. An app owner asks for an own app. One such payment at a time for the same credit."""
+
+    amount_micros: Amount
+    method: PaymentMethod
     app: Name | None = None
 
 
@@ -236,9 +245,23 @@ class FailPayment(Struct, frozen=True, tag_field="kind", tag="fail_payment"):
     reason: Text
 
 
+class AdmitLate(Struct, frozen=True, tag_field="kind", tag="admit_late"):
+    """Bill late events after all (U6): `quarterhour late admit` counts what they add and gives this. `after`: how many
+    late events of the workspace were admitted when it counted; with another number it counts anew."""
+
+    app: Name
+    channel: Name
+    user: Text
+    events: LateEvents
+    units: LateUnits
+    after: Annotated[int, Meta(ge=0)]
+    reason: Text
+
+
 CommandBody = (
     CreateWorkspace
     | AddFunds
+    | RequestFunds
     | GrantCredit
     | CreateApp
     | PublishApp
@@ -268,6 +291,7 @@ CommandBody = (
     | SetAlerts
     | SettlePayment
     | FailPayment
+    | AdmitLate
 )
 
 

@@ -47,6 +47,7 @@ EntryKind = Literal[
     "credit_moved",
     "people_changed",
     "licence_changed",
+    "late_admitted",
 ]
 Covered = Literal["", "included", "beyond", "unpublished"]
 """Why a charge costs nothing: it is one of the plan's included units, lies past them where more is not sold (trial, a

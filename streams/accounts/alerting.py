@@ -42,7 +42,7 @@ def conditions(available_micros: int, thresholds: dict[str, int]) -> tuple[str, 
 
 def app_of(subject: str) -> str | None:
     """The app that a payment's subject names; None for what is the workspace's."""
-    return subject.removeprefix("app/") if subject.startswith("app/") else None
+    return subject.partition("/")[2] or None
 
 
 class Alerts:

@@ -33,6 +33,9 @@ def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountStat
         state.take(("command", *decision.seen, decision.record.origin.offset))
     if decision.payment is not None:
         state.take(("payment", *decision.payment, 0))
+    for name in decision.admitted:
+        assert decision.record is not None, "they are admitted in a record"
+        state.take(("event", name, decision.record.cause, 0))
     state.raised = decision.raised
     return state
 

@@ -17,6 +17,7 @@ from schemas.changes import (
     ContractBegan,
     ContractEnds,
     EmailSet,
+    LateAdmitted,
     LicenceAssigned,
     LicenceRemoved,
     PaymentFailed,
@@ -100,6 +101,8 @@ def fold_change(state: AccountState, change: Change) -> None:
             state.upgrade_requested = ""
         case PaymentRequested() | PaymentSettled() | PaymentFailed():
             _fold_payment(state, change)
+        case LateAdmitted():
+            pass  # its charges say it all
 
 
 def _fold_email(state: AccountState, user: str, email: str) -> None:

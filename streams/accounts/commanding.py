@@ -6,13 +6,14 @@ A refused command leaves a record that says why, and changes nothing.
 
 from __future__ import annotations
 
-from schemas.commands import OTHER_CONTENT, AddFunds, Command, CreateWorkspace, GrantCredit
+from schemas.commands import OTHER_CONTENT, AddFunds, AdmitLate, Command, CreateWorkspace, GrantCredit
 from schemas.errors import excerpt
 from schemas.replies import digest_of
 from streams.accounts import (
     app_orders,
     contract_orders,
     funding,
+    late_orders,
     payment_orders,
     people_orders,
     setting_orders,
@@ -35,6 +36,7 @@ RULES: dict[type, Rule] = {
     **payment_orders.RULES,
     **setting_orders.RULES,
     **people_orders.RULES,
+    **late_orders.RULES,
 }
 
 
@@ -44,7 +46,7 @@ def decide_command(state: AccountState, command: Command, moment: Moment, policy
     known = state.commands.get(command.command_id, ())
     if any(seen.digest == digest for seen in known):
         return unchanged(state)
-    body, order = command.body, Order(state, command, policy)
+    body, order = command.body, Order(state, command, policy, moment.clock)
     why = _conflict(command, known) or _refusal(order)
     draft = Draft(state, moment.clock)
     actor = f"{command.actor.role}:{command.actor.name}"[:256]
@@ -56,10 +58,11 @@ def decide_command(state: AccountState, command: Command, moment: Moment, policy
     rule = RULES[type(body)]
     rule.obey(order, body, draft)
     settle(draft)
-    note = body.reason if isinstance(body, GrantCredit) else ""
+    note = body.reason if isinstance(body, GrantCredit | AdmitLate) else ""
     decision = posted(draft, moment, policy, rule.kind, command.time_us, command.command_id, actor, note)
     payment = (body.payment_id, funding.content(body)) if isinstance(body, AddFunds) else None
-    return decision._replace(seen=seen, payment=payment)
+    admitted = late_orders.names_of(body.events) if isinstance(body, AdmitLate) else ()
+    return decision._replace(seen=seen, payment=payment, admitted=admitted)
 
 
 def _conflict(command: Command, known: tuple[Seen, ...]) -> str:

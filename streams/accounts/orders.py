@@ -12,17 +12,18 @@ from schemas.ledger import EntryKind
 from streams.accounts.apps import AppState
 from streams.accounts.draft import Draft
 from streams.accounts.policy import Policy
-from streams.accounts.state import AccountState
+from streams.accounts.state import AccountState, Clock
 
 _MAX_ID_CHARACTERS = 64
 
 
 class Order(NamedTuple):
-    """A command to an account, under a policy."""
+    """A command to an account, under a policy, at a time of the clock."""
 
     state: AccountState
     command: Command
     policy: Policy
+    clock: Clock
 
     @property
     def effective_us(self) -> int:

@@ -188,9 +188,11 @@ class AccountsPartition:
             moment = Moment(self.partition, raw.offset, clock)
             told = Announcer(state, moment, self.policy, emitted, record.time_us).record(record)
             reschedules = self._announce(told, outputs) > 0
-        if record is None or record.charges:
-            assert isinstance(fact, Unit), "commands charge nothing"
+        if isinstance(fact, Unit) and (record is None or record.charges):
             self.agenda.add_bucket(workspace, fact.start_us // BUCKET_US)
+        elif record is not None:
+            for charge in record.charges:  # of late events (U6)
+                self.agenda.add_bucket(workspace, charge.start_us // BUCKET_US)
         if record is not None and (record.grants or record.changes or reschedules):
             self._schedule(state)
         self.shelf.close(state, has_changed=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from schemas.commands import (
     AcceptInvitation,
     AddFunds,
+    AdmitLate,
     ApproveUpgrade,
     AssignLicence,
     AssignRole,
@@ -26,6 +27,7 @@ from schemas.commands import (
     RemoveCollaborator,
     RemoveLicence,
     RemoveUser,
+    RequestFunds,
     RequestUpgrade,
     SetAlerts,
     SetAutoPayment,
@@ -60,6 +62,7 @@ _EVERYBODY = ("operator", "workspace_owner", "app_owner", "collaborator")
 PERMITS: dict[type, Permit] = {
     CreateWorkspace: Permit("create a workspace", ("operator", "workspace_owner", "system")),
     AddFunds: Permit("add funds", ("operator", "workspace_owner", "system")),
+    RequestFunds: Permit("ask to buy credit", _OWNERS),
     GrantCredit: Permit("grant credit", _OPERATOR),
     CreateApp: Permit("create an app", _EVERYBODY),
     PublishApp: Permit("publish an app", _OWNERS),
@@ -89,6 +92,7 @@ PERMITS: dict[type, Permit] = {
     SetAlerts: Permit("set alerts", ("operator", "workspace_owner")),
     SettlePayment: Permit("settle a payment", _PAYMENTS),
     FailPayment: Permit("report a failed payment", _PAYMENTS),
+    AdmitLate: Permit("admit a late event", _OPERATOR),
 }
 
 

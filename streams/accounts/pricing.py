@@ -6,6 +6,7 @@ correction frees goes to the oldest unit of the same term that was posted past t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from schemas.catalog import Plan
@@ -14,6 +15,8 @@ from streams.accounts.apps import AppState, ContractSpan
 from streams.accounts.policy import Policy
 from streams.accounts.state import AccountState, OpenCharge
 from streams.accounts.terms import term_at
+
+_NOTHING: Mapping[str, int] = {}
 
 
 class Verdict(NamedTuple):
@@ -89,9 +92,16 @@ def apps_allowed(state: AccountState, at_us: int, policy: Policy) -> int | None:
 
 
 def judge(
-    state: AccountState, app_id: str, kind: str, start_us: int, held: OpenCharge | None, policy: Policy
+    state: AccountState,
+    app_id: str,
+    kind: str,
+    start_us: int,
+    held: OpenCharge | None,
+    policy: Policy,
+    taken: Mapping[str, int] = _NOTHING,
 ) -> Verdict | None:
-    """What a billable unit costs; None when nothing is to be posted for it. `held` is its present charge."""
+    """What a billable unit costs; None when nothing is to be posted for it. `held` is its present charge; `taken` are
+    included units by pool that the same record takes."""
     app = state.apps.get(app_id)
     if not state.contracts and (app is None or app_id in state.plain_apps):
         price = policy.price_micros(kind, start_us)
@@ -108,7 +118,7 @@ def judge(
         return Verdict(plan.id, price) if price else None
     pool = standing.pool
     has_place = held is not None and held.pool == pool and held.covered == "included"
-    if has_place or state.used.get(pool, 0) < standing.included:
+    if has_place or state.used.get(pool, 0) + taken.get(pool, 0) < standing.included:
         return Verdict(plan.id, 0, "included", pool)
     price = _past_micros(standing, kind, start_us)
     return Verdict(plan.id, price, "" if price else "beyond", pool)

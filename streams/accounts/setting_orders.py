@@ -7,6 +7,7 @@ from schemas.commands import SetAlerts, SetAutoPayment, StopAutoPayment
 from streams.accounts.draft import Draft
 from streams.accounts.funding import outside_bounds
 from streams.accounts.orders import Order, Rule
+from streams.accounts.payment_orders import bought_by_hand
 
 
 def _set_alerts(order: Order, body: SetAlerts, draft: Draft) -> None:
@@ -18,7 +19,7 @@ def _refuse_auto_payment(order: Order, body: SetAutoPayment) -> str:
     bounds = order.policy.catalog.auto_payment
     if body.method == "wire":
         return "method: a wire transfer cannot be asked for by itself; card or ach can (C10)."
-    if not order.state.payments:
+    if not bought_by_hand(order.state):
         return "workspace: auto payment needs one purchase made by hand before it (C10)."
     if body.retries > bounds.maximum_retries:
         return f"retries: {body.retries} is above the most allowed, {bounds.maximum_retries} (C10)."

@@ -78,8 +78,8 @@ class OpenCharge(Struct, gc=False, array_like=True):
 
 
 Taken = tuple[str, str, str, int]
-"""An id that was taken: `command` or `payment`, the id, the command's digest or what the payment brought, and the inbox
-offset at which that was."""
+"""An id that was taken: `command`, `payment` or (late) `event`, the id, the command's digest, what the payment brought
+or which command admitted the event, and the inbox offset at which a command was."""
 TAKEN_ROWS = 64
 """Ids on a page."""
 
@@ -110,7 +110,8 @@ class AccountState:
 
     `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
     by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the
-    one that counts; `payments` what each payment id brought; `raised` the balance alerts whose condition holds (A2).
+    one that counts; `payments` what each payment id brought; `admitted` by which command each late event was (U6);
+    `raised` the balance alerts whose condition holds (A2).
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
     `taken` lists the newest command and payment ids, after `taken_pages` full pages of them; `unwarned` the grants that
@@ -132,6 +133,7 @@ class AccountState:
     old_due: dict[tuple[int, str], int] = field(default_factory=dict)
     commands: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
     payments: dict[str, str] = field(default_factory=dict)
+    admitted: dict[str, str] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
     taken_pages: int = 0
     unwarned: set[str] = field(default_factory=set)
@@ -192,8 +194,10 @@ class AccountState:
         what, name, content, offset = taken
         if what == "command":
             self.commands[name] = (*self.commands.get(name, ()), Seen(content, offset))
-        else:
+        elif what == "payment":
             self.payments[name] = content
+        else:
+            self.admitted[name] = content
 
     def keep_grant(self, grant: Grant) -> None:
         """Know a new grant."""

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from schemas.catalog import micros_of_usd
-from schemas.changes import Contract
+from schemas.changes import Contract, LateEvent, LateUnit
 from schemas.commands import (
     AcceptInvitation,
     Actor,
     AddFunds,
+    AdmitLate,
     ApproveUpgrade,
     AssignLicence,
     AssignRole,
@@ -36,6 +37,7 @@ from schemas.commands import (
     RemoveCollaborator,
     RemoveLicence,
     RemoveUser,
+    RequestFunds,
     RequestUpgrade,
     SetAlerts,
     SetAutoPayment,
@@ -238,6 +240,7 @@ def _management(random: Random, now: int) -> CommandBody:
         FailPayment(payment, "declined"), MoveCredit(30 * CENT, random.choice((None, app)), random.choice((None, app))),
         SetAutoPayment(40 * CENT, random.choice((50 * CENT, 2 * USD)), random.choice(("card", "ach", "wire"))),
         SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3), StopAutoPayment(),
+        RequestFunds(random.choice((50, 60, 201)) * CENT, random.choice(("card", "wire")), random.choice((None, app))),
         *(SettlePayment(f"acme/auto/{n}") for n in random.sample(range(2, 30), 4)),
         *(FailPayment(f"acme/auto/{n}", "declined") for n in random.sample(range(2, 30), 4)),
     )  # fmt: skip
@@ -292,7 +295,12 @@ def _planned(random: Random) -> list[InboxRecord]:
 def _fitting(random: Random, account: AccountState, now: int, number: int) -> Command:
     """A command that makes sense for the account as it is, by somebody who may mostly give it."""
     body = random.choice(
-        [*_fitting_money(random, account), *_fitting_people(random, account), *_fitting_plans(account)]
+        [
+            _late(random, account, now),
+            *_fitting_money(random, account),
+            *_fitting_people(random, account),
+            *_fitting_plans(account),
+        ]
     )
     role = random.choice((*MAY[type(body)], MAY[type(body)][0], "user"))
     people = sorted(account.people) or ["olga"]
@@ -306,6 +314,9 @@ def _fitting(random: Random, account: AccountState, now: int, number: int) -> Co
 def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
     asked = [payment.payment_id for payment in account.asked.values() if payment.status != "settled"]
     bodies: list[CommandBody] = [AddFunds(75 * CENT, f"q{account.sequence}", random.choice((None, *APPS)))]
+    bodies.append(
+        RequestFunds(random.choice((49, 75)) * CENT, random.choice(("wire", "card")), _any_app(random, account))
+    )
     for payment in asked[-2:]:
         bodies += [SettlePayment(payment), SettlePayment(payment), FailPayment(payment, "declined")]
     for app, grants in account.purse.paid.items():
@@ -313,9 +324,28 @@ def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
         bodies += [MoveCredit(random.choice((1, left, left + 1)), app, random.choice((None, *APPS)))]
     if account.auto is not None:
         bodies.append(StopAutoPayment())
-    elif account.payments:
+    elif account.payments or any(payment.status == "settled" for payment in account.asked.values()):
         bodies.append(SetAutoPayment(60 * CENT, 50 * CENT, "card", 2, 3))
     return bodies
+
+
+def _late(random: Random, account: AccountState, now: int) -> AdmitLate:
+    """Late events of long ago, mostly new ones, that make units of their own or a unit billable."""
+    units = tuple(
+        LateUnit(f"late-{account.sequence}-{n}", random.choice(("conversation", "session", "session")), start, n % 2, 1)
+        for n, start in enumerate(now - random.randrange(6, 240) * HOUR for _ in range(random.choice((1, 2, 3))))
+        if start >= 0
+    )
+    events = tuple(
+        LateEvent("/gateways/late", f"e{n}", 0, random.choice((account.sequence, random.randrange(9))))
+        for n in range(random.choice((1, 1, 2)))
+    )
+    after = len(account.admitted) + random.choice((0, 0, 0, 0, 1))
+    return AdmitLate(random.choice((*APPS, "new")), "web", "ann", events, units, after, "a gateway was down")
+
+
+def _any_app(random: Random, account: AccountState) -> str | None:
+    return random.choice((None, *sorted(account.apps)))
 
 
 def _fitting_people(random: Random, account: AccountState) -> list[CommandBody]:

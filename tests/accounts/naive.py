@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas import commands as c
 from schemas.commands import AddFunds, Command, CreateWorkspace, GrantCredit
-from schemas.units import Unit, Watermark
+from schemas.units import Origin, Unit, Watermark
 
 NEVER = 10**18
 FIVE_MINUTES = 300_000_000
@@ -24,6 +24,8 @@ MAY: dict[type, tuple[str, ...]] = {
     c.CreateApp: (*_OWNERS, "collaborator"),
     **dict.fromkeys((c.PublishApp, c.UnpublishApp, c.StartTrial, c.Subscribe, c.CancelPlan), _OWNERS),
     c.RequestUpgrade: _OWNERS[1:],
+    c.RequestFunds: _OWNERS,
+    c.AdmitLate: ("operator",),
     **dict.fromkeys((c.ApproveUpgrade, c.DeclineUpgrade, c.EndContract), ("operator",)),
     **dict.fromkeys((c.MoveCredit, c.SetAutoPayment, c.StopAutoPayment), _OWNERS[:2]),
     **dict.fromkeys((c.SettlePayment, c.FailPayment), ("operator", "system")),
@@ -66,6 +68,8 @@ class Naive:
         self.old: list[dict[str, Any]] = []
         self.commands: dict[str, list[Command]] = {}
         self.payments: set[str] = set()
+        self.late: set[tuple[int, int]] = set()
+        self.terms: set[tuple[str, int]] = set()
         self.marks: dict[int, tuple[int, int]] = {}
         self.reports: dict[int, tuple[int, int]] = {}
         self.now = self.complete = -NEVER
@@ -196,6 +200,9 @@ class Naive:
             charge: dict[str, Any] = {"app": unit.app, "start": unit.start_us, "unit": unit.unit_id}
             charge |= dict(zip(("plan", "price", "covered", "pool"), wanted, strict=True))
             charge["paid"] = {None: wanted[1]}
+            if charge["covered"] == "included":
+                scope, _, start = charge["pool"].rpartition("@")
+                self.terms.add((scope, int(start)))
             self.pay(charge)
             if self.final(unit.start_us):
                 self.old.append(charge)
@@ -429,6 +436,17 @@ class Naive:
                 self.wish = True
             case c.DeclineUpgrade():
                 self.wish = False
+            case c.AdmitLate():
+                self.late |= {(event.partition, event.offset) for event in body.events}
+                for late in sorted(body.units, key=lambda late: (late.start_us, late.unit_id)):
+                    mark = Origin("interactions", 0, 0, 0)
+                    key, deltas = ("acme", body.app, body.channel, body.user), (late.delta, late.billable_delta)
+                    unit = Unit(mark, late.unit_id, late.kind, "opened", 1, *key, "live", late.start_us, True, *deltas)
+                    self.bill(unit)
+            case c.RequestFunds(amount, _, app):
+                name = f"acme/funds/{self.command_id}"
+                self.fees[name] = {"subject": None, "amount": amount, "due": self.time, "status": "open"}
+                self.fees[name]["wallet"] = app
             case c.SettlePayment(payment) | c.FailPayment(payment):
                 fee = self.fees[payment]
                 fee["status"] = "settled" if isinstance(body, c.SettlePayment) else "failed"
@@ -437,7 +455,7 @@ class Naive:
                     if self.auto and self.auto["open"] == payment:
                         self.auto |= {"open": None, "failed": [*self.auto["failed"], self.time]}
                 elif fee["subject"] is None:
-                    self.give(f"payment/{payment}", "paid", fee["amount"], self.time, None)
+                    self.give(f"payment/{payment}", "paid", fee["amount"], self.time, fee.get("wallet"))
                     if self.auto and self.auto["open"] == payment:
                         self.auto |= {"open": None, "failed": []}
                 elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
@@ -563,7 +581,7 @@ class Naive:
         if isinstance(body, c.CreateApp):
             licensed = set(body.products) <= (self.licences or PRODUCTS)
             return app not in self.apps and licensed and len(self.apps) < self.most_apps(at)
-        if app is not None and app not in self.apps:
+        if app is not None and app not in self.apps and not isinstance(body, c.AdmitLate):
             return False
         match body:
             case c.PublishApp():
@@ -584,8 +602,23 @@ class Naive:
                 mine = [g for g in self.grants if g["credit"] == "paid" and g["app"] == source]
                 return source != target and amount <= sum(map(self.left, mine))
             case c.SetAutoPayment():
+                by_hand = [fee for fee in self.fees.values() if "wallet" in fee and fee["status"] == "settled"]
                 fits = self.rules["least"] <= body.amount_micros <= self.rules["most"]
-                return body.method != "wire" and bool(self.payments) and fits
+                return body.method != "wire" and bool(self.payments or by_hand) and fits
+            case c.AdmitLate():
+                places = [(event.partition, event.offset) for event in body.events]
+                units = [(late.kind, late.unit_id) for late in body.units]
+                if self.late & set(places) or body.after != len(self.late):
+                    return False
+                if len(set(places)) < len(places) or len(set(units)) < len(units):
+                    return False
+                return all(self.final(late.start_us) and not self.is_forgotten(body.app, late) for late in body.units)
+            case c.RequestFunds(amount, _, app):
+                if command.actor.role == "app_owner" and app is None:
+                    return False
+                if any("wallet" in f and f["wallet"] == app and f["status"] == "open" for f in self.fees.values()):
+                    return False
+                return bool(self.rules["least"] <= amount <= self.rules["most"])
             case c.StopAutoPayment():
                 return self.auto is not None
             case c.SubscribeSupport():
@@ -609,6 +642,12 @@ class Naive:
                 status = self.fees.get(body.payment_id, {}).get("status", "settled")
                 return status == "open" or (status == "failed" and isinstance(body, c.SettlePayment))
         return self.can_of_people(command, at)
+
+    def is_forgotten(self, app: str, late: Any) -> bool:
+        """Three newer terms of the same have had included units, and this one is not known to have had any."""
+        scope, _, start = self.plan(app, late.start_us)[2].rpartition("@")
+        known = sorted(term for of, term in self.terms if of == scope)[-3:]
+        return bool(start) and int(start) not in known and len(known) == 3 and int(start) < known[0]
 
     def can_of_people(self, command: Command, at: int) -> bool:
         """W1, W2, P10, A3."""
@@ -658,9 +697,12 @@ class Naive:
         """C10, P8."""
         names = {None: "credit", "": "contract", SUPPORT: "support"}
         return {
-            name: (names.get(fee["subject"], f"app/{fee['subject']}"), fee["amount"], fee["due"], fee["status"])
+            name: (
+                f"credit/{fee['wallet']}" if fee.get("wallet") else names.get(fee["subject"], f"app/{fee['subject']}"),
+                fee["amount"], fee["due"], fee["status"],
+            )
             for name, fee in self.fees.items()
-        }
+        }  # fmt: skip
 
     def subscriptions(self) -> dict[str, tuple[int, int, str]]:
         """P8: since when, until when, and the fee that is open."""

@@ -9,11 +9,12 @@ from typing import NamedTuple, get_args, get_type_hints
 
 import pytest
 
-from schemas.changes import Contract
+from schemas.changes import Contract, LateEvent, LateUnit
 from schemas.commands import (
     AcceptInvitation,
     Actor,
     AddFunds,
+    AdmitLate,
     ApproveUpgrade,
     AssignLicence,
     AssignRole,
@@ -34,6 +35,7 @@ from schemas.commands import (
     RemoveCollaborator,
     RemoveLicence,
     RemoveUser,
+    RequestFunds,
     RequestUpgrade,
     SetAlerts,
     SetAutoPayment,
@@ -54,6 +56,9 @@ from tests.accounts.test_laws import copy, written
 
 FEE = f"acme/fee/app/bot/{T0}"
 SUPPORT_FEE = f"acme/fee/support/{T0}"
+ASKED = "acme/funds/s7"
+ASKED_FOR_BOT = "acme/funds/s8"
+LATE = LateEvent("/gateways/one", "e1", 0, 17)
 CONTRACT = ApproveUpgrade(Contract(0, 10, "yearly", "block"))
 
 
@@ -88,6 +93,8 @@ STATES: dict[str, tuple[Given, ...]] = {
     "nothing": (),
     "workspace": FOUNDED,
     "funded": FUNDED,
+    "asked": (*LIVE, *_root(RequestFunds(100 * USD, "wire"), RequestFunds(100 * USD, "card", "bot"))),
+    "bought": (*LIVE, *_root(RequestFunds(100 * USD, "wire"), SettlePayment(ASKED))),
     "auto": (*FUNDED, *_root(SetAutoPayment(50 * USD, 100 * USD, "ach"))),
     "invited": (*LIVE, *_by("workspace_owner", "olga", InviteUser("ann"))),
     "joined": (*LIVE, *_joins("ann")),
@@ -117,6 +124,14 @@ ACCEPTED: list[tuple[CommandBody, set[str]]] = [
     (NEW, {"nothing"}),
     (CreateWorkspace("olga", "no address"), set()),
     (AddFunds(100 * USD, "p"), _EXISTS),
+    (RequestFunds(100 * USD, "wire"), _EXISTS - {"asked"}),
+    (RequestFunds(20_000 * USD, "card", "bot"), _APP - {"asked"}),
+    (RequestFunds(99 * USD, "ach"), set()),
+    (RequestFunds(20_001 * USD, "ach", "bot"), set()),
+    (AdmitLate("bot", "web", "ann", (LATE,), (LateUnit("late-1", "conversation", T0, 1, 1),), 0, "why"), set()),
+    (SettlePayment(ASKED), {"asked"}),
+    (FailPayment(ASKED, "no cover"), {"asked"}),
+    (SettlePayment(ASKED_FOR_BOT), {"asked"}),
     (GrantCredit(1, "goodwill"), _EXISTS),
     (CreateApp("bot"), {"workspace", "funded", "auto"}),
     (PublishApp("bot"), {"draft", "unpublished"}),
@@ -148,8 +163,8 @@ ACCEPTED: list[tuple[CommandBody, set[str]]] = [
     (CreateApp("other", ("search_ai",)), _EXISTS),
     (CreateApp("other", ("agent_ai",)), _EXISTS - {"licensed"}),
     (CreateApp("other", ("magic",)), set()),
-    (MoveCredit(100 * USD, to_app="bot"), {"funded", "auto"}),
-    (SetAutoPayment(50 * USD, 100 * USD, "card"), {"funded", "auto"}),
+    (MoveCredit(100 * USD, to_app="bot"), {"funded", "auto", "bought"}),
+    (SetAutoPayment(50 * USD, 100 * USD, "card"), {"funded", "auto", "bought"}),
     (SetAutoPayment(50 * USD, 100 * USD, "wire"), set()),
     (SetAutoPayment(50 * USD, 99 * USD, "ach"), set()),
     (StopAutoPayment(), {"auto"}),
@@ -197,6 +212,8 @@ def _may(role: str, name: str, body: CommandBody, state: str) -> bool:
         return False
     if isinstance(body, SetEmail):
         return name in ("olga", "ben")
+    if role == "app_owner" and isinstance(body, RequestFunds) and body.app is None:
+        return False
     return role != "app_owner" or name == "ben" or state not in _APP or getattr(body, "app", "") != "bot"
 
 

@@ -6,14 +6,16 @@ from schemas.changes import Contract
 from schemas.commands import (
     ApproveUpgrade,
     CommandBody,
+    CreateApp,
     FailPayment,
     MoveCredit,
+    RequestFunds,
     SetAutoPayment,
     SettlePayment,
     StopAutoPayment,
 )
 from streams.accounts.policy import policy_of
-from tests.accounts.story import CENT, DAY, HOUR, T0, USD, Story, Teller, amounts, catalog, create, funds
+from tests.accounts.story import CENT, DAY, HOUR, T0, USD, Story, Teller, amounts, catalog, command, create, funds
 from tests.accounts.test_plans import say
 
 POLICY = policy_of(catalog(free_credit={"usd": "0"}))
@@ -120,3 +122,70 @@ def test_a_fee_in_flight_does_not_hold_up_a_top_up() -> None:
     story, teller = funded(AUTO, ApproveUpgrade(Contract(1 * USD, 0, "monthly", "overage", 20 * CENT)))
     story.tell(teller.unit("s", kind="session"))
     assert [request.purpose for request in story.requests] == ["contract", "auto_top_up"]
+
+
+def test_credit_that_an_owner_asks_for_is_added_when_it_is_paid_once() -> None:
+    """C4, C10, W2: for an app, with an id of the command; what was asked for is no credit yet."""
+    story, _ = funded(CreateApp("bot"))
+    ask = command("k", RequestFunds(150 * USD, "wire", "bot"), T0 + 5, "workspace_owner")
+    (asked,) = story.tell(ask)
+    assert (asked.kind, asked.lines, asked.balances.paid_apps_micros) == ("payment_requested", (), 0)
+    assert story.tell(ask) == [], "the same again asks for nothing"
+    (request,) = story.requests
+    assert (request.payment_id, request.purpose, request.subject, request.amount_micros, request.method) == (
+        "acme/funds/k", "top_up", "credit/bot", 150 * USD, "wire"
+    )  # fmt: skip
+    (settled,) = story.tell(say(SettlePayment("acme/funds/k")))
+    assert amounts(settled)[-1] == ("payment/acme/funds/k", 150 * USD)
+    assert (settled.balances.paid_shared_micros, settled.balances.paid_apps_micros) == (100 * USD, 150 * USD)
+    (again,) = story.tell(say(SettlePayment("acme/funds/k"), T0 + DAY))
+    assert again.note == "payment_id: acme/funds/k is settled already (C10)."
+
+
+def test_one_payment_by_hand_at_a_time_for_the_same_credit() -> None:
+    """C10: a failed one is told and makes room; another app's, and auto payment's, are in nobody's way."""
+    story, teller = funded(AUTO)
+    story.tell(teller.unit("u1"), say(RequestFunds(100 * USD, "wire")), say(RequestFunds(100 * USD, "card", "bot")))
+    assert [request.purpose for request in story.requests] == ["auto_top_up", "top_up", "top_up"]
+    (refused,) = story.tell(say(RequestFunds(200 * USD, "card", "bot"), T0 + 9))
+    assert refused.note == (
+        f"app: USD 100.00 of credit of bot is asked for already, as {story.requests[-1].payment_id}, and not paid yet "
+        "(C10)."
+    )
+    story.tell(say(FailPayment(story.requests[-1].payment_id, "no cover"), T0 + 10))
+    assert story.alerts[-1].message == "The payment of USD 100.00 for credit/bot of workspace acme failed: no cover"
+    assert (story.alerts[-1].kind, story.alerts[-1].app) == ("payment_failed", "bot")
+    (asked,) = story.tell(say(RequestFunds(200 * USD, "card", "bot"), T0 + 11))
+    assert asked.kind == "payment_requested"
+
+
+def test_credit_bought_by_hand_allows_auto_payment_once_it_is_paid() -> None:
+    """C10."""
+    story = Story(POLICY)
+    asked, refused = story.tell(create(), say(RequestFunds(100 * USD, "card")), say(AUTO))[1:]
+    assert refused.note == "workspace: auto payment needs one purchase made by hand before it (C10)."
+    story.tell(say(SettlePayment(story.requests[0].payment_id)))
+    (accepted,) = story.tell(say(AUTO, T0 + 1))
+    assert (asked.kind, accepted.kind) == ("payment_requested", "settings_changed")
+
+
+def test_who_asks_for_which_credit() -> None:
+    """W2, C4: an app owner for an own app only; never below the least or above the largest top-up."""
+    story, _ = funded(CreateApp("bot"))
+    notes = [
+        story.tell(command(f"n{at}", body, T0 + at, role))[0].note
+        for at, (body, role) in enumerate([
+            (RequestFunds(100 * USD, "card"), "app_owner"),
+            (RequestFunds(100 * USD, "card", "shop"), "operator"),
+            (RequestFunds(99 * USD, "card"), "operator"),
+            (RequestFunds(20_001 * USD, "card"), "operator"),
+            (RequestFunds(100 * USD, "card"), "collaborator"),
+        ])
+    ]  # fmt: skip
+    assert notes == [
+        "app: an app owner asks for credit of an own app; for what all apps share a workspace owner does (W2).",
+        "app: shop does not exist; it must be created first (W1).",
+        "amount_micros: USD 99.00 is below the least top-up, USD 100.00 (C4).",
+        "amount_micros: USD 20,001.00 is above the largest top-up, USD 20,000.00 (C4).",
+        "actor.role: collaborator may not ask to buy credit; operator or workspace owner or app owner may (W2, W3).",
+    ]

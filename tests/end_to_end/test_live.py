@@ -435,6 +435,25 @@ def test_a_refused_record_is_put_back_corrected_and_is_billed(live: Live, tmp_pa
     assert "was refused" in _operate(live, "dlq", "show", "interactions-0-999999", fails=True)
 
 
+def test_u6_a_late_event_is_billed_after_all_by_an_operator_and_everything_still_adds_up(live: Live) -> None:
+    now = datetime.now(UTC)
+    for identity, hours in (("t-1", 0), ("t-2", 26)):
+        live.publish(event("tardy", identity, now - timedelta(hours=hours)), key=b"tardy/helper/web/u1")
+    charges = "SELECT count() AS n FROM charges WHERE workspace = 'tardy'"
+    live.eventually(charges, lambda rows: int(rows[0]["n"]) == 1)
+    live.eventually("SELECT count() AS n FROM late WHERE workspace = 'tardy'", lambda rows: int(rows[0]["n"]) == 1)
+    (listed,) = [json.loads(line) for line in _operate(live, "late", "list", "tardy", "--json").splitlines()]
+    assert (listed["id"], listed["admitted"]) == ("t-2", "")
+
+    admit = ("late", "admit", "t-2", "--workspace", "tardy", "--reason", "a gateway was down")
+    assert "nothing is billed yet" in _operate(live, *admit)
+    assert "done: late_admitted, ledger record" in _operate(live, *admit, "--yes")
+    live.eventually(charges, lambda rows: int(rows[0]["n"]) == 2)
+    assert "was admitted before, by operator:" in _operate(live, *admit, "--yes", fails=True)
+    assert "was admitted by operator:" in _operate(live, "explain", "tardy", "t-2")
+    _operate(live, "reconcile")
+
+
 def _operate(live: Live, *arguments: str, fails: bool = False) -> str:
     done = CliRunner().invoke(app, arguments, env=live.environment)
     assert (done.exit_code != 0) is fails, done.output

@@ -25,6 +25,7 @@ from schemas.commands import (
     GrantCredit,
     MoveCredit,
     PublishApp,
+    RequestFunds,
     RequestUpgrade,
     SetAutoPayment,
     SettlePayment,
@@ -69,6 +70,9 @@ def rich_world() -> WholeWorld:
     world.order(T0 + 2 * MINUTE, AddFunds(200 * USD, "p1"))
     world.order(T0 + 2 * MINUTE, AddFunds(100 * USD, "p2", "subscribed"))
     world.order(T0 + 2 * MINUTE, GrantCredit(USD, "hello"))
+    asked = world.order(T0 + 2 * MINUTE, RequestFunds(100 * USD, "wire", "tried"))
+    world.order(T0 + 2 * MINUTE, SettlePayment(f"acme/funds/{asked}"))
+    world.order(T0 + 2 * MINUTE, RequestFunds(100 * USD, "wire"))
     world.say(T0 + HOUR, app="drafted")  # E4: not published, so not billed
     for name in ("tried", "subscribed"):
         world.order(T0 + 3 * MINUTE, PublishApp(name))
@@ -207,7 +211,7 @@ def _random_order(chance: Random, world: WholeWorld, name: str, now: int) -> Com
         ApproveUpgrade(Contract(USD, 3, "monthly", "overage", 50_000, ends)),
         ApproveUpgrade(Contract(0, 1, "yearly", "block", 0, ends)), GrantCredit(USD, "gift"),
         AddFunds(100 * USD, f"p{now}"), AddFunds(100 * USD, f"q{now}", name), MoveCredit(USD, None, name),
-        SetAutoPayment(150 * USD, 100 * USD, "card"),
+        SetAutoPayment(150 * USD, 100 * USD, "card"), RequestFunds(100 * USD, "ach", chance.choice((None, name))),
     ]  # fmt: skip
     if asked:
         orders += [SettlePayment(chance.choice(asked)), SettlePayment(asked[-1]), FailPayment(asked[-1], "no")]

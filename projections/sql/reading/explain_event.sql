@@ -20,15 +20,27 @@ SELECT
     a.kafka_partition, a.kafka_offset, a.kafka_append, a.source, a.id, a.type, a.time, a.workspace, a.app, a.channel,
     a.user, a.direction, a.actor, a.environment,
     multiIf(
+        d.by_whom != '', 'admitted',
         s.verdict != '', s.verdict,
         NOT a.routed, 'rerouted',
         a.kafka_offset > f.first_offset, 'repeated',
         a.actor = 'human_agent', 'human_agent',
         'metered'
     ) AS outcome,
-    multiIf(outcome = 'repeated', concat('offset ', toString(f.first_offset)), s.detail) AS why
+    multiIf(outcome = 'admitted', d.by_whom, outcome = 'repeated', concat('offset ', toString(f.first_offset)), s.detail) AS why
 FROM arrivals AS a
 LEFT JOIN aside AS s ON s.origin_partition = a.kafka_partition AND s.origin_offset = a.kafka_offset
+LEFT JOIN
+(
+    -- U6: late, and billed after all.
+    SELECT
+        JSONExtract(event, 'partition', 'UInt32') AS late_partition, JSONExtract(event, 'offset', 'UInt64') AS late_offset,
+        concat(e.actor, ' at ', toString(e.time), ' in ledger record ', toString(e.sequence), ': ', e.note) AS by_whom
+    FROM ledger_changes AS c
+    ARRAY JOIN JSONExtractArrayRaw(c.body, 'events') AS event
+    INNER JOIN ledger_entries AS e ON e.workspace = c.workspace AND e.sequence = c.sequence
+    WHERE c.workspace = {workspace:String} AND c.change = 'late_admitted'
+) AS d ON d.late_partition = a.kafka_partition AND d.late_offset = a.kafka_offset
 LEFT JOIN
 (
     SELECT source, app, channel, user, environment, min(kafka_offset) AS first_offset

@@ -1,5 +1,5 @@
 -- The events a unit was counted from: of its key, from its start to where the next unit of its kind starts, each once
--- (U7), without what was set aside (U6) and what human agents did (U12). A notification or alert is its own event (U8, U9).
+-- (U7), without what was set aside (U6; but for what was admitted after all) and what human agents did (U12). A notification or alert is its own event (U8, U9).
 WITH
     fromUnixTimestamp64Micro({start_us:Int64}, 'UTC') AS begin,
     (
@@ -7,9 +7,23 @@ WITH
         FROM
         (
             SELECT argMax(start, revision) AS next_start, argMax(change, revision) AS newest
-            FROM unit_events
-            WHERE workspace = {workspace:String} AND app = {app:String} AND channel = {channel:String}
-                AND user = {user:String} AND environment = {environment:String} AND kind = {kind:String}
+            FROM
+            (
+                SELECT unit_id, kind, start, change, revision
+                FROM unit_events
+                WHERE workspace = {workspace:String} AND app = {app:String} AND channel = {channel:String}
+                    AND user = {user:String} AND environment = {environment:String}
+                UNION ALL
+                SELECT
+                    JSONExtractString(unit, 'unit_id'), JSONExtractString(unit, 'kind'),
+                    fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC'), 'admitted', toUInt64(-1)
+                FROM ledger_changes
+                ARRAY JOIN JSONExtractArrayRaw(body, 'units') AS unit
+                WHERE workspace = {workspace:String} AND ledger_changes.change = 'late_admitted' AND app = {app:String}
+                    AND JSONExtractString(body, 'channel') = {channel:String} AND user = {user:String}
+                    AND {environment:String} = 'live'
+            ) AS known
+            WHERE known.kind = {kind:String}
             GROUP BY unit_id
             HAVING newest != 'retracted' AND next_start > begin
         )
@@ -30,7 +44,15 @@ WHERE workspace = {workspace:String} AND app = {app:String} AND channel = {chann
     )
     AND (kafka_partition, kafka_offset) NOT IN
     (
-        SELECT origin_partition, origin_offset FROM late WHERE origin_topic = 'interactions'
+        SELECT origin_partition, origin_offset
+        FROM late
+        WHERE origin_topic = 'interactions' AND (origin_partition, origin_offset) NOT IN
+        (
+            SELECT JSONExtract(event, 'partition', 'UInt64'), JSONExtract(event, 'offset', 'UInt64')
+            FROM ledger_changes
+            ARRAY JOIN JSONExtractArrayRaw(body, 'events') AS event
+            WHERE workspace = {workspace:String} AND change = 'late_admitted'
+        )
         UNION ALL
         SELECT origin_partition, origin_offset FROM rejected WHERE origin_topic = 'interactions'
     )

@@ -16,6 +16,13 @@ FROM
     SELECT 'early', origin_partition, origin_offset, toInt64(0), toInt64(1)
     FROM rejected
     WHERE reason = 'too_early'
+    UNION ALL
+    -- What was admitted had been judged late.
+    SELECT
+        'admitted', kafka_partition, kafka_offset,
+        toInt64((kafka_partition, kafka_offset) IN (SELECT kafka_partition, kafka_offset FROM judged WHERE verdict = 'late')),
+        toInt64(1)
+    FROM admitted
 )
 GROUP BY verdict, source_partition, source_offset
 HAVING expected != found

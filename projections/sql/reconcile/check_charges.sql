@@ -1,5 +1,6 @@
 -- L6: what each recounted unit costs, against the net of the ledger's charges for it: whether it is charged, once; how much;
--- under which plan, covered by what. A unit gets the id METER gave to the unit of its key, kind and start.
+-- under which plan, covered by what. A unit gets the id METER, or who admitted late events, gave to the unit of its key,
+-- kind and start.
 WITH
     live_units AS
     (
@@ -11,6 +12,10 @@ WITH
         WHERE environment = 'live' AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
         GROUP BY unit_id
         HAVING state.1 AND state.2 != 'retracted'
+        UNION ALL
+        SELECT unit_id, (workspace, app, channel, user, kind, start_us) AS unit, (true, 'admitted') AS state
+        FROM admitted_units
+        WHERE billable_delta = 1 AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
     ),
     matched AS
     (

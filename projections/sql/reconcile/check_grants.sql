@@ -26,7 +26,11 @@ FROM
                 concat('/payment/', short(JSONExtractString(body, 'payment_id')))
             )) AS grant_id,
             if(kind IN ('create_workspace', 'grant_credit'), 'free', 'paid') AS credit,
-            if(kind = 'move_credit', JSONExtractString(body, 'to_app'), JSONExtractString(body, 'app')) AS app,
+            multiIf(
+                kind = 'move_credit', JSONExtractString(body, 'to_app'),
+                kind = 'settle_payment', asked.app,
+                JSONExtractString(body, 'app')
+            ) AS app,
             toInt64(multiIf(
                 kind = 'create_workspace', {free_micros:Int64},
                 kind = 'settle_payment', asked.amount_micros,
@@ -40,13 +44,14 @@ FROM
         (
             SELECT
                 workspace, subject AS payment_id, any(JSONExtractString(body, 'purpose')) AS purpose,
-                any(JSONExtractInt(body, 'amount_micros')) AS amount_micros
+                any(JSONExtractInt(body, 'amount_micros')) AS amount_micros,
+                any(extract(JSONExtractString(body, 'subject'), '^credit/(.*)$')) AS app
             FROM ledger_changes
             WHERE change = 'payment_requested'
             GROUP BY workspace, payment_id
         ) AS asked ON asked.workspace = accepted.workspace AND asked.payment_id = JSONExtractString(accepted.body, 'payment_id')
         WHERE (kind = 'create_workspace' AND {free_micros:Int64} > 0) OR kind IN ('add_funds', 'grant_credit', 'move_credit')
-            OR (kind = 'settle_payment' AND purpose = 'auto_top_up')
+            OR (kind = 'settle_payment' AND purpose IN ('auto_top_up', 'top_up'))
         UNION ALL
         -- W1: a workspace that nobody created is, at the start of its first unit.
         SELECT

@@ -1,4 +1,5 @@
--- L6, U5: units and billable units, recounted against the net of METER's unit events.
+-- L6, U5: units and billable units, recounted against the net of METER's unit events and of what late events
+-- add that an operator admitted (U6).
 SELECT
     measure.1 AS check,
     workspace,
@@ -34,6 +35,16 @@ FROM
             toInt64(delta),
             toInt64(billable_delta)
         FROM unit_events
+        WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
+        UNION ALL
+        SELECT
+            workspace, app, channel, user, 'live', kind,
+            toDate(fromUnixTimestamp64Micro(start_us, 'UTC'), 'UTC') AS day,
+            toInt64(0),
+            toInt64(0),
+            delta,
+            billable_delta
+        FROM admitted_units
         WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
     )
     GROUP BY workspace, app, channel, user, environment, kind, day

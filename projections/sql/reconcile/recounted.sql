@@ -1,4 +1,5 @@
--- The batch recount (U5): one row per unit, over the distinct events that are neither late nor refused.
+-- The batch recount (U5): one row per unit, over the distinct events that are neither refused nor late
+-- (but for late ones that an operator admitted).
 CREATE TEMPORARY TABLE recounted ENGINE = Memory AS
 WITH
     -- U7: of one identity the first counts. Re-routed copies stand for what lay in a wrong partition.
@@ -14,7 +15,13 @@ WITH
         FROM interactions
         WHERE routed AND type != 'quarterhour.tick.v1'
             AND interactions.workspace >= {low:String} AND (interactions.workspace < {high:String} OR {high:String} = '')
-            AND (kafka_partition, kafka_offset) NOT IN (SELECT kafka_partition, kafka_offset FROM judged)
+            AND (kafka_partition, kafka_offset) NOT IN
+            (
+                SELECT kafka_partition, kafka_offset
+                FROM judged
+                WHERE verdict != 'late'
+                    OR (kafka_partition, kafka_offset) NOT IN (SELECT kafka_partition, kafka_offset FROM admitted)
+            )
         GROUP BY sipHash128(
             interactions.workspace, interactions.app, interactions.channel, interactions.user,
             interactions.environment, interactions.source, interactions.id

@@ -1,0 +1,107 @@
+"""`quarterhour late`: events that came later than allowed (U6), and billing some of them after all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from projections.late import Late, admission, found, late_events
+from projections.reconcile import Spans
+from schemas.commands import AdmitLate
+from schemas.instants import text_of
+from schemas.settings import Settings
+from scripts import commands
+from scripts.account_client import AccountClient, show_answer
+
+late = typer.Typer(
+    no_args_is_help=True,
+    help="Events that came later than allowed: list them, bill some after all.\n\nExample: quarterhour late list acme",
+)
+
+
+@late.command("list")
+def list_late(
+    workspace: Annotated[str, typer.Argument(help="only of this workspace")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """List late events, the newest last, and who admitted them.
+
+    Example: quarterhour late list acme --limit 20
+    """
+    console = Console()
+
+    async def wanted() -> list[Late]:
+        async with commands.kept_clickhouse(Settings(), console) as client:
+            return late_events(client, workspace, limit=limit)
+
+    events = asyncio.run(wanted())
+    if as_json:
+        for event in events:
+            print(json.dumps(asdict(event), default=str))
+        return
+    table = Table(Column("name", no_wrap=True), "time", "workspace", "app", "channel", "user", "event", "admitted by")
+    for event in events:
+        who = (event.workspace, event.app, event.channel, event.user)
+        table.add_row(event.name, f"{event.time:%Y-%m-%d %H:%M:%S}", *who, event.id, event.admitted)
+    console.print(table)
+
+
+@late.command()
+def admit(
+    names: Annotated[list[str], typer.Argument(metavar="EVENT...", help="names as `late list` shows them, or ids")],
+    reason: Annotated[str, typer.Option(help="why they are billed after all: stands in the ledger", max=256)],
+    workspace: Annotated[str, typer.Option(help="whose events, where ids are given")] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="bill them; without it, only what would be added is shown")
+    ] = False,
+) -> None:
+    """Show what late events of one user would add to the billed units; with --yes, bill it.
+
+    The units are priced by the plan in force at their start; credit that has lapsed pays for none of them.
+
+    Example: quarterhour late admit interactions-0-17 --reason "the gateway was down" --yes
+    """
+    console, settings = Console(), Settings()
+
+    async def worked_out() -> tuple[str, AdmitLate]:
+        spans = Spans(lateness_us=settings.allowed_lateness_us)
+        async with commands.kept_clickhouse(settings, console) as client:
+            events = found(client, names, workspace)
+            return events[0].workspace, admission(client, events, reason, spans)
+
+    if not reason:
+        raise typer.BadParameter("--reason says why, in at least one character")
+    whose, body = asyncio.run(worked_out())
+    console.print(_units(whose, body))
+    if not yes:
+        console.print("nothing is billed yet; the same with --yes bills it")
+        return
+    fields: dict[str, Any] = msgspec.to_builtins(body)
+    del fields["kind"]
+    key = f"late-{hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]}"
+    answer = AccountClient(settings).give(whose, "admit_late", fields, key)
+    show_answer(console, answer, whose, key)
+    raise typer.Exit(answer.exit_code)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(late, name="late")
+
+
+def _units(workspace: str, body: AdmitLate) -> Table:
+    table = Table("unit", "start", "adds", title=f"{body.user} with {body.app} on {body.channel}, {workspace}")
+    for unit in body.units:
+        what = "a unit" if unit.delta else "the end user speaks in it after all"
+        billable = "billable" if unit.billable_delta else "not billable"
+        table.add_row(unit.kind, text_of(unit.start_us), f"{what}, {billable}")
+    return table
