@@ -72,6 +72,10 @@ class Settings(BaseSettings):
         repr=False,
         description="secret that signs sign-in tokens, 32 bytes or more; the local stack makes one for each world",
     )
+    tickets_url: str = Field(
+        "", pattern="^$|^https?://", description="where people open support tickets, linked on the page"
+    )
+    community_url: str = Field("", pattern="^$|^https?://", description="where the community is, linked on the page")
     ingest_port: int | None = Field(
         None, ge=1, le=65535, description="port of the local HTTP ingest; default: a free one"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from projections.migrate import migrate
 from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
+from schemas.signin import Person, issue
 from schemas.topics import topic_table
 from scripts.doors import DOORS, INGEST
 from scripts.drain import Lag, drain
@@ -279,11 +282,19 @@ def _say_where(stack: LocalStack, announce: Callable[[str], None]) -> None:
     announce(f"Kafka at {settings.kafka_bootstrap_servers}, ClickHouse at {settings.clickhouse_url}")
     for door in DOORS:
         announce(f"{door.words} at {stack.doors[door.name]}")
+    announce("Sign in to the page as an operator, for a day:")
+    announce(f"  {sign_in_link(stack.page, stack.settings.signing_key)}")
     announce("A key, and an event over HTTP:")
     announce(f"  {curl_line(stack.doors[INGEST])}")
     if MAILBOX in stack.doors:
         announce(f"mail catcher at {stack.doors[SMTP]}, what it caught at {stack.doors[MAILBOX]}")
     announce(f"data and logs in {stack.world.directory}" if stack.kept else "nothing is kept of this run")
+
+
+def sign_in_link(page: str, key: str) -> str:
+    """An address that signs in to the page as an operator of this machine, for a day."""
+    token = issue(Person(f"{getpass.getuser()}@cli", "operator"), key, datetime.now(UTC), timedelta(days=1))
+    return f"{page}sign-in?token={token}"
 
 
 def curl_line(ingest: str) -> str:

@@ -45,11 +45,16 @@ DOORS = (
 
 def open_doors(settings: Settings) -> tuple[list[ProcessSpec], dict[str, str]]:
     """The doors' processes, and their addresses by name, each ending with a slash."""
+    ports = {
+        door.name: given_or_free(getattr(settings, door.port), f"the {door.words}", f"QUARTERHOUR_{door.port.upper()}")
+        for door in DOORS
+    }
+    addresses = {name: f"http://127.0.0.1:{port}/" for name, port in ports.items()}
+    # The page gives commands through our own account API, unless another is named.
+    settings = settings.model_copy(update={"accounts_url": settings.accounts_url or addresses[ACCOUNTS_API]})
     specs: list[ProcessSpec] = []
-    addresses: dict[str, str] = {}
     for door in DOORS:
-        port = given_or_free(getattr(settings, door.port), f"the {door.words}", f"QUARTERHOUR_{door.port.upper()}")
-        addresses[door.name] = f"http://127.0.0.1:{port}/"
+        port = ports[door.name]
         specs.append(ProcessSpec(door.name, door.command(port), settings.environment(), ready=_waiting(door, port)))
     return specs, addresses
 

@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; 1 if it cannot."""
     parser = argparse.ArgumentParser(
         prog="python -m projections.web",
-        description="Serve the Plan & Usage page and the query API, on loopback by default. There is no sign-in.",
+        description="Serve the Plan & Usage page and the query API, on loopback by default. People sign in where "
+        "QUARTERHOUR_SIGNING_KEY is set; else whoever reaches the port sees all, and nothing can be changed.",
         epilog="example: CLICKHOUSE_URL=http://127.0.0.1:8123/quarterhour python -m projections.web --port 8080",
     )
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
@@ -27,8 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     if not settings.clickhouse_url:
         print("CLICKHOUSE_URL is not set", file=sys.stderr)
         return 1
+    if not settings.signing_key:
+        print("QUARTERHOUR_SIGNING_KEY is not set: there is no sign-in, so nothing can be changed", file=sys.stderr)
     try:
-        served = application(Database(settings.clickhouse_url), load_catalog(settings.catalog or DEFAULT_CATALOG))
+        catalog = load_catalog(settings.catalog or DEFAULT_CATALOG)
+        served = application(Database(settings.clickhouse_url), catalog, settings)
     except QuarterhourError as error:
         print(error, file=sys.stderr)
         return 1

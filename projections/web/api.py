@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from clickhouse_connect.driver.client import Client
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from projections.membership import Need
 from projections.ranges import RangeRefused
 from projections.web.asked import BadParameter, utc_now
 from projections.web.database import Database, NotReady
 from projections.web.exports import Export
+from projections.web.gate import NotAdmitted, admitted, signed_of
 from projections.web.openapi import Problem, document
 from projections.web.operations import OPERATIONS, Call, Operation
 from schemas.catalog import Catalog
@@ -36,9 +39,9 @@ def _endpoint(operation: Operation, database: Database, catalog: Catalog) -> Cal
         query = request.query_params
         try:
             _check_format(operation, query)
-            answer = database.ask(
-                lambda client: operation.run(Call(client, catalog, request.path_params, query, utc_now()))
-            )
+            answer = database.ask(lambda client: _run(operation, client, catalog, request))
+        except NotAdmitted as error:
+            return _json(Problem(str(error)), error.status)
         except RangeRefused as error:
             return _json(Problem(str(error), error.field, error.value, error.rule), 422)
         except BadParameter as error:
@@ -52,6 +55,17 @@ def _endpoint(operation: Operation, database: Database, catalog: Catalog) -> Cal
         return _answered(operation, answer, query.get("format") or "json")
 
     return endpoint
+
+
+def _run(operation: Operation, client: Client, catalog: Catalog, request: Request) -> Any:
+    """The answer, if the person may have it; what it turns out to be about may decide that (W2)."""
+    signed, query = signed_of(request), request.query_params
+    standing = admitted(client, signed, operation.need, request.path_params, query.get("app", ""))
+    person = "" if signed.is_operator else signed.name
+    answer = operation.run(Call(client, catalog, request.path_params, query, utc_now(), person))
+    if operation.app_of and answer is not None and not standing.meets(Need.APP, operation.app_of(answer)):
+        return None  # as if there were none: ids are guessable
+    return answer
 
 
 def _answered(operation: Operation, answer: Any, name: str) -> Response:

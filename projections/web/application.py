@@ -1,4 +1,4 @@
-"""Page and API as one ASGI application, for loopback: foreign host names are refused, nothing foreign is loaded."""
+"""Page and API as one ASGI application: nothing foreign is loaded; without sign-in foreign host names are refused."""
 
 from __future__ import annotations
 
@@ -16,25 +16,41 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.gauges import render
 from projections.web import api
+from projections.web.account_api import AccountApi
+from projections.web.acting import acting_routes
 from projections.web.database import Database, NotReady
+from projections.web.gate import Gate, signed_of
 from projections.web.pages import Pages
+from projections.web.sign_in import sign_in_routes
 from schemas.catalog import Catalog
+from schemas.settings import Settings
+from schemas.signin import usable_key
 
 _STATIC = Path(__file__).with_name("static")
-# A name that someone else's page resolves to 127.0.0.1 is not ours: without sign-in it must not read us.
+# A name that someone else's page resolves to 127.0.0.1 is not ours: without sign-in it must not read us. With sign-in
+# it has no cookie of ours.
 _HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 _HEADERS = (
     (b"content-security-policy", b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
      b"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # browsers tell a form's origin only so
     (b"cache-control", b"no-store"),
 )  # fmt: skip
 
 
-def application(database: Database, catalog: Catalog) -> Starlette:
-    """The application; `/ping` answers without asking ClickHouse."""
-    pages = Pages(database, catalog)
+def application(
+    database: Database, catalog: Catalog, settings: Settings | None = None, accounts: AccountApi | None = None
+) -> Starlette:
+    """The application; `/ping` answers without asking ClickHouse.
+
+    `settings`: the signing key (without one there is no sign-in: loopback's names only, and nothing can be changed) and
+    the account API's address, unless `accounts` is given.
+    """
+    settings = settings or Settings(signing_key="", accounts_url="")
+    key = settings.signing_key and usable_key(settings.signing_key)
+    accounts = accounts or AccountApi(settings.accounts_url)
+    pages = Pages(database, catalog, accounts, settings)
 
     def ping(_: Request) -> Response:
         return PlainTextResponse("Ok.\n")
@@ -48,7 +64,7 @@ def application(database: Database, catalog: Catalog) -> Starlette:
     def not_found(request: Request, _: Exception) -> Response:
         if request.url.path.startswith("/api/"):
             return api.not_found(request.url.path)
-        return pages.render_error(404, "Nothing here", f"There is no page {request.url.path}.")
+        return pages.render_error(404, "Nothing here", f"There is no page {request.url.path}.", signed_of(request))
 
     def failed(_: Request, __: Exception) -> Response:
         return pages.render_error(500, "Something went wrong", "The log of this page's process says what.")
@@ -56,9 +72,13 @@ def application(database: Database, catalog: Catalog) -> Starlette:
     return Starlette(
         routes=[
             Route("/ping", ping), Route("/metrics", metrics), *api.routes(database, catalog), *pages.routes(),
+            *acting_routes(pages, accounts), *sign_in_routes(key, pages.render),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
-        middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
+        middleware=[
+            Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=["*"] if key else _HOSTS),
+            Middleware(Gate, key=key),
+        ],
         exception_handlers={404: not_found, 500: failed},
     )  # fmt: skip
 

@@ -34,10 +34,14 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     info = {
         "title": "Quarterhour query API",
         "version": "1",
-        "description": "Plan and usage of workspaces. Money is integer micro-dollars, instants are UTC. No sign-in: "
-        "it listens on loopback only.",
+        "description": "Plan and usage of workspaces. Money is integer micro-dollars, instants are UTC. Where "
+        "a signing key is set, each request carries a sign-in token (W2).",
     }
-    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
+    scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    return {
+        "openapi": "3.1.0", "info": info, "paths": paths, "security": [{"signin": []}, {}],
+        "components": {"schemas": components, "securitySchemes": {"signin": scheme}},
+    }  # fmt: skip
 
 
 def _get(operation: Operation, schema: Any, problem: Any) -> dict[str, Any]:
@@ -50,9 +54,14 @@ def _get(operation: Operation, schema: Any, problem: Any) -> dict[str, Any]:
         {"name": p.name, "in": "query", "description": p.words, "schema": dict(p.schema), "required": p.required}
         for p in operation.parameters
     ]
-    responses = {"200": {"description": operation.words, "content": content}, "422": problem, "503": problem}
+    responses = {
+        "200": {"description": operation.words, "content": content},
+        "401": problem,
+        "422": problem,
+        "503": problem,
+    }
     if names:
-        responses["404"] = problem
+        responses |= {"403": problem, "404": problem}
     return {
         "operationId": operation.name,
         "summary": operation.words,

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from projections import account, explain
 from projections.balance import BalanceAsOf, balance_as_of
+from projections.membership import Need, workspaces_of
 from projections.statement import Statement, statement
 from projections.trends import TrendPoint, trend
 from projections.web.asked import balance_asked, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
@@ -31,6 +32,8 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     now: datetime
+    person: str = ""
+    """Only what this person is part of; empty for an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Parameter:
 class Operation:
     """A GET: `answer` is the type of the JSON, `run` gives it, or None for 404; `formats`: how else it can be had.
 
-    `streams`: the media types of an `Export`, which `run` then gives instead of JSON.
+    `streams`: the media types of an `Export`, which `run` then gives instead of JSON. `need`: who may have it; for an
+    app's figures, `app_of` says whose they turned out to be.
     """
 
     path: str
@@ -58,6 +62,8 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     formats: Mapping[str, Rendering] = field(default_factory=dict)
     streams: tuple[str, ...] = ()
+    need: Need = Need.WHOLE
+    app_of: Callable[[Any], str] | None = None
 
 
 _TEXT: Mapping[str, Any] = {"type": "string"}
@@ -82,6 +88,15 @@ _TREND = (
     Parameter("channel", "this channel only", _TEXT),
     _FORMAT,
 )
+
+
+def _workspaces(call: Call) -> Any:
+    """All for an operator, else those whose figures are open to the person (W2)."""
+    found = account.workspaces(call.client)
+    if not call.person:
+        return found
+    own = {name for name, role in workspaces_of(call.client, call.person).items() if role == "owner"}
+    return [line for line in found if line.workspace in own]
 
 
 def _account(call: Call) -> Any:
@@ -131,13 +146,13 @@ _ONE = "/api/workspaces/{workspace}"
 OPERATIONS = (
     Operation(
         "/api/workspaces", "workspaces", "All workspaces with balances and what they owe",
-        list[account.WorkspaceLine], lambda call: account.workspaces(call.client), (_FORMAT,),
-        formats={"csv": csv_of(account.WorkspaceLine)},
+        list[account.WorkspaceLine], _workspaces, (_FORMAT,),
+        formats={"csv": csv_of(account.WorkspaceLine)}, need=Need.SIGNED_IN,
     ),
     Operation(_ONE, "account", "The account view (T5)", account.AccountView, _account),
     Operation(
         f"{_ONE}/trend", "trend", "Billed units by period, paid from free or paid credit (T1-T4)", list[TrendPoint],
-        _trend, _TREND, formats={"csv": csv_of(TrendPoint)},
+        _trend, _TREND, formats={"csv": csv_of(TrendPoint)}, need=Need.APP,
     ),
     Operation(
         f"{_ONE}/statement", "statement", "The statement of a period: balances, charges, ledger records (C3-C8, L2)",
@@ -184,7 +199,7 @@ OPERATIONS = (
     ),
     Operation(
         f"{_ONE}/units/{{unit_id}}", "explain_unit", "From a unit to its events and charges (L7)",
-        explain.UnitExplained, _unit,
+        explain.UnitExplained, _unit, need=Need.PART, app_of=lambda found: str(found.unit.app),
     ),
     Operation(
         f"{_ONE}/events", "explain_event", "From an event to its charge, or to why there is none (L7)",
@@ -193,6 +208,6 @@ OPERATIONS = (
     ),
     Operation(
         "/api/freshness", "freshness", "How fresh the figures are (T6)", account.Freshness,
-        lambda call: account.freshness(call.client),
+        lambda call: account.freshness(call.client), need=Need.SIGNED_IN,
     ),
 )  # fmt: skip

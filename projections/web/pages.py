@@ -1,10 +1,10 @@
-"""The Plan & Usage page: server-rendered HTML, no build step, nothing from elsewhere."""
+"""The Plan & Usage page: server-rendered HTML, no build step, nothing from elsewhere. Which page is whose: `views`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,124 +14,108 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from projections import account, explain
-from projections.ranges import RangeRefused
-from projections.trends import TrendPoint, trend
 from projections.web import present
-from projections.web.asked import BadParameter, sequence_of, trend_asked, utc_now
-from projections.web.chart import chart
+from projections.web.account_api import AccountApi, Told
+from projections.web.actions import offered
+from projections.web.asked import BadParameter, utc_now
 from projections.web.database import Database, NotReady
+from projections.web.gate import NO_SIGN_IN, NotAdmitted, Signed, admitted, signed_of
+from projections.web.views import VIEWS, NoSuchPage, View, Visit
 from schemas.catalog import Catalog
+from schemas.settings import Settings
 
 _FOLDER = Path(__file__).with_name("templates")
-_RANGE_FIELDS = ("grain", "first", "last", "months", "zone")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A trend that was asked for outside the rules (T7)."""
+class Said:
+    """What became of a form: of which kind, about what (an app or a product), and what was filled in."""
 
-    error: str
-
-
-class NoSuchPage(Exception):
-    """Nothing has this name; the message says what."""
+    kind: str
+    of: str
+    told: Told
+    filled: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
 
 class Pages:
-    """Renders pages from typed queries."""
+    """Renders views for whom they are."""
 
-    def __init__(self, database: Database, catalog: Catalog) -> None:
-        self._database, self._catalog = database, catalog
+    def __init__(self, database: Database, catalog: Catalog, api: AccountApi, settings: Settings) -> None:
+        self._database, self._catalog, self._api = database, catalog, api
         # Autoescape everywhere: names come from outside.
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
         self._templates.filters.update(
-            usd=present.usd, about=present.about, instant=present.instant, span=present.span, words=present.words
+            usd=present.usd,
+            about=present.about,
+            instant=present.instant,
+            span=present.span,
+            words=present.words,
+            count=present.count,
         )
+        self._templates.globals.update(
+            age=present.age, new_key=lambda: f"page-{secrets.token_urlsafe(16)}",
+            tickets_url=settings.tickets_url, community_url=settings.community_url,
+        )  # fmt: skip
 
     def routes(self) -> list[Route]:
         """All pages."""
-        one = "/workspaces/{workspace}"
-        return [
-            Route("/", self._page("workspaces.html", self._workspaces)),
-            Route(one, self._page("workspace.html", self._workspace)),
-            Route(f"{one}/ledger/{{sequence}}", self._page("entry.html", self._entry)),
-            Route(f"{one}/events", self._page("events.html", self._events)),
-        ]
+        return [Route(view.path, self._page(view), name=f"page_{view.name}") for view in VIEWS]
 
-    def render_error(self, status: int, title: str, message: str) -> Response:
+    def render(self, template: str, signed: Signed = NO_SIGN_IN, **values: Any) -> str:
+        """A page of a template, for whom it is."""
+        whole = {"standing": None, "workspace": "", "tab": "", "said": None, **values}
+        return self._templates.get_template(template).render(signed=signed, **whole)
+
+    def render_error(self, status: int, title: str, message: str, signed: Signed = NO_SIGN_IN) -> Response:
         """A page that says what is wrong."""
-        text = self._templates.get_template("error.html").render(title=title, message=message)
-        return HTMLResponse(text, status)
+        return HTMLResponse(self.render("error.html", signed, title=title, message=message), status)
 
-    def _page(
-        self, template: str, gather: Callable[[Client, Request], dict[str, Any]]
-    ) -> Callable[[Request], Response]:
+    def view(
+        self, view: View, signed: Signed, path: Mapping[str, str], query: Mapping[str, str], said: Said | None = None,
+        status: int = 200,
+    ) -> Response:  # fmt: skip
+        """A page, or a page that says why there is none."""
+        try:
+            template, found = self._database.ask(lambda client: self._gathered(client, view, signed, path, query))
+        except NotReady as error:
+            return self.render_error(503, "No figures yet", str(error), signed)
+        except NotAdmitted as error:
+            return self.render_error(error.status, "Not for you" if error.status == 403 else "Nothing here", str(error), signed)  # noqa: E501  # fmt: skip
+        except NoSuchPage as error:
+            return self.render_error(404, "Nothing here", str(error), signed)
+        except BadParameter as error:
+            return self.render_error(422, "That cannot be shown", str(error), signed)
+        said = said or self._told_before(signed, path, query)
+        return HTMLResponse(self.render(template, signed, said=said, **found), status)
+
+    def _gathered(
+        self, client: Client, view: View, signed: Signed, path: Mapping[str, str], query: Mapping[str, str]
+    ) -> tuple[str, dict[str, Any]]:
+        standing = admitted(client, signed, view.need, path, path.get("app", ""))
+        visit = Visit(client, self._catalog, path, query, signed, standing, utc_now())
+        template, found = view.gather(visit)
+        can_act = signed.person is not None and self._api.is_there
+        forms = offered(view.name, standing, path.get("app", "")) if can_act else ()
+        base = {"standing": standing, "workspace": path.get("workspace", ""), "tab": view.tab, "page": view.name}
+        return template, {"forms": {action.kind: action for action in forms}, **base, **found}
+
+    def _told_before(self, signed: Signed, path: Mapping[str, str], query: Mapping[str, str]) -> Said | None:
+        """What became of the form that led here."""
+        key, kind = query.get("told", ""), query.get("did", "")
+        if not key or not kind or signed.person is None:
+            return None
+        workspace = path.get("workspace") or query.get("in", "")
+        told = self._api.ask_again(signed.token, workspace, key)
+        if told.outcome == "unknown":
+            told = Told("accepted", "It was given some time ago; the ledger shows what became of it.")
+        return Said(kind, query.get("of", ""), told)
+
+    def _page(self, view: View) -> Callable[[Request], Response]:
         def page(request: Request) -> Response:
-            try:
-                found = self._database.ask(lambda client: gather(client, request))
-            except NotReady as error:
-                return self.render_error(503, "No figures yet", str(error))
-            except NoSuchPage as error:
-                return self.render_error(404, "Nothing here", str(error))
-            except BadParameter as error:
-                return self.render_error(422, "That cannot be shown", str(error))
-            return HTMLResponse(self._templates.get_template(template).render(**found))
+            return self.view(view, signed_of(request), request.path_params, request.query_params)
 
         return page
-
-    def _workspaces(self, client: Client, _: Request) -> dict[str, Any]:
-        return {"workspaces": account.workspaces(client), "fresh": account.freshness(client), "age": _age}
-
-    def _workspace(self, client: Client, request: Request) -> dict[str, Any]:
-        name = request.path_params["workspace"]
-        view = account.account_view(client, name, self._catalog)
-        if view is None:
-            raise NoSuchPage(f"The ledger knows no workspace {name}.")
-        points, days = _points(client, name, request)
-        asked = {field: request.query_params.get(field, "") for field in _RANGE_FIELDS}
-        return {
-            "view": view, "asked": asked, "refused": points if isinstance(points, Refused) else None,
-            "points": [] if isinstance(points, Refused) else points, "days": days,
-            "chart": None if isinstance(points, Refused) else chart(points),
-            "entries": account.ledger(client, name), "fresh": account.freshness(client), "age": _age,
-            "newest": _newest_days(view), "query": request.url.query, "low": self._catalog.alerts.low_balance_micros,
-        }  # fmt: skip
-
-    def _entry(self, client: Client, request: Request) -> dict[str, Any]:
-        name, sequence = request.path_params["workspace"], sequence_of(request.path_params["sequence"])
-        entry = explain.explain_entry(client, name, sequence)
-        if entry is None:
-            raise NoSuchPage(f"The ledger of workspace {name} has no record {sequence}.")
-        return {"entry": entry}
-
-    def _events(self, client: Client, request: Request) -> dict[str, Any]:
-        name, event_id = request.path_params["workspace"], request.query_params.get("id", "")
-        found = explain.explain_event(client, event_id, name) if event_id else []
-        return {"workspace": name, "id": event_id, "found": found}
-
-
-def _points(client: Client, workspace: str, request: Request) -> tuple[list[TrendPoint] | Refused, Any]:
-    try:
-        asked = trend_asked(request.query_params, utc_now())
-        return trend(client, workspace, asked.days, asked.grain), asked.days
-    except (RangeRefused, BadParameter) as error:
-        return Refused(str(error)), None
-
-
-def _newest_days(view: account.AccountView) -> dict[str, str] | None:
-    """The seven days up to the newest billed unit: where to look if the default range is empty."""
-    last = max((app.last_billed for app in view.apps if app.last_billed is not None), default=None)
-    if last is None:
-        return None
-    return {"first": f"{last - timedelta(days=6):%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
-
-
-def _age(instant: datetime | None) -> str:
-    """How long ago by the wall clock."""
-    if instant is None:
-        return "never"
-    return present.span(max(0, int((utc_now() - instant).total_seconds() * 1000)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from schemas.catalog import MICROS_PER_USD
@@ -31,6 +31,18 @@ def span(milliseconds: int) -> str:
         if milliseconds >= 2 * length:
             return f"{milliseconds // length:,} {unit}"
     return f"{milliseconds / 1000:.1f} s" if milliseconds >= 1000 else f"{milliseconds} ms"
+
+
+def count(value: int) -> str:
+    """`1234567` to `1,234,567`."""
+    return f"{value:,}"
+
+
+def age(value: datetime | None) -> str:
+    """How long ago by the wall clock."""
+    if value is None:
+        return "never"
+    return span(max(0, int((datetime.now(UTC) - value).total_seconds() * 1000)))
 
 
 def words(name: str) -> str:

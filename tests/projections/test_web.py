@@ -51,7 +51,7 @@ class Site:
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return Reply(answer.status, answer.headers, answer.read().decode())
+                return Reply(answer.status, answer.headers, answer.read().decode(errors="replace"))
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, error.headers, error.read().decode())

@@ -3,14 +3,20 @@
 (() => {
   const every = 5000;
   const state = document.getElementById("live");
+  // A form that somebody has begun to fill in, or that is on its way, stays as it is.
+  const begun = new WeakSet();
+  const changed = () => [...document.querySelectorAll("main form")].some((form) => begun.has(form));
+  document.addEventListener("input", (event) => event.target.form && begun.add(event.target.form));
+  document.addEventListener("submit", (event) => begun.add(event.target));
   const busy = () => {
     const active = document.activeElement;
-    return document.hidden || (active && active.closest("form")) || String(document.getSelection()) !== "";
+    return document.hidden || changed() || (active && active.closest("form")) || String(document.getSelection()) !== "";
   };
   const refresh = async () => {
     if (busy()) return;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.assign(answer.url); return; }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const here = document.getElementById("figures");
       const there = page.getElementById("figures");

@@ -1,0 +1,284 @@
+"""What each page shows, and to whom: a table of views, each a path, a need (W2) and how its figures are gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from clickhouse_connect.driver.client import Client
+
+from projections import account, explain, particulars
+from projections.account import AccountView
+from projections.membership import Need, Standing, workspaces_of
+from projections.profile import AppProfile, Profile, profile
+from projections.ranges import RangeRefused
+from projections.statement import statement
+from projections.trends import TrendPoint, trend
+from projections.web.app_list import listed
+from projections.web.asked import BadParameter, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
+from projections.web.chart import chart
+from projections.web.gate import Signed
+from projections.web.present import usd
+from projections.what_if import what_if
+from schemas.catalog import Catalog
+
+RANGE_FIELDS = ("grain", "first", "last", "months", "zone", "app", "unit", "channel", "by")
+Found = tuple[str, dict[str, Any]]
+
+
+class NoSuchPage(Exception):
+    """Nothing has this name; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody who may see a page, and what was asked."""
+
+    client: Client
+    catalog: Catalog
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    signed: Signed
+    standing: Standing
+    now: datetime
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of the path."""
+        return self.path["workspace"]
+
+    def account(self) -> AccountView:
+        """Its account view."""
+        view = account.account_view(self.client, self.workspace, self.catalog)
+        if view is None:
+            raise NoSuchPage(f"The ledger knows no workspace {self.workspace}.")
+        return view
+
+    def profile(self) -> Profile:
+        """Its profile."""
+        found = profile(self.client, self.workspace, self.catalog)
+        if found is None:
+            raise NoSuchPage(f"The ledger knows no workspace {self.workspace}.")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page. `tab` is where it stands in the navigation."""
+
+    name: str
+    path: str
+    need: Need
+    gather: Callable[[Visit], Found]
+    tab: str = ""
+
+
+def _workspaces(visit: Visit) -> Found:
+    roles = {} if visit.signed.is_operator else workspaces_of(visit.client, visit.signed.name)
+    lines = account.workspaces(visit.client)
+    if not visit.signed.is_operator:
+        lines = [line for line in lines if roles.get(line.workspace) == "owner"]
+    others = {name: role for name, role in roles.items() if role != "owner"}
+    return "workspaces.html", {"workspaces": lines, "others": others, "fresh": account.freshness(visit.client)}
+
+
+def _overview(visit: Visit) -> Found:
+    if not visit.standing.sees_all:
+        return "part.html", {"role": visit.standing.role, "apps": _seen_apps(visit)}
+    view, told = visit.account(), visit.profile()
+    return "workspace.html", {
+        "view": view, "profile": told, "entries": account.ledger(visit.client, visit.workspace, limit=8),
+        "fresh": account.freshness(visit.client), "newest": _newest_days(view),
+        "support": visit.catalog.support_plan(_support_id(visit.catalog, told.support_plan)),
+        "alerts": particulars.told_alerts(visit.client, visit.workspace)[:5], "apps": listed(view, told, {})[:8],
+        **_trend(visit),
+    }  # fmt: skip
+
+
+def _usage(visit: Visit) -> Found:
+    view = visit.account()
+    names = sorted({app.app for app in view.apps})
+    return "usage.html", {"apps": names, "newest": _newest_days(view), **_trend(visit)}
+
+
+def _apps(visit: Visit) -> Found:
+    view, told = visit.account(), visit.profile()
+    asked = {name: visit.query.get(name, "") for name in ("sort", "order", "q", "show")}
+    return "apps.html", {
+        "apps": listed(view, told, visit.query), "total": len(listed(view, told, {})), "asked": asked,
+    }  # fmt: skip
+
+
+def _app(visit: Visit) -> Found:
+    name, told = visit.path["app"], visit.profile()
+    found = next((app for app in told.apps if app.app == name), None)
+    if not visit.standing.meets(Need.APP, name):
+        if found is None:
+            raise NoSuchPage(f"Workspace {visit.workspace} has no app {name}.")
+        return "app.html", {"app": found, "bills": False}
+    view = visit.account()
+    used = next((app for app in view.apps if app.app == name), None)
+    if found is None and used is None:
+        raise NoSuchPage(f"Workspace {visit.workspace} has no app {name}.")
+    running = [plan for plan in told.running if plan.app == name or plan.kind == "contract"]
+    return "app.html", {
+        "app": found, "bills": True, "used": used, "running": running,
+        "grants": [grant for grant in view.grants if grant.app == name],
+        "charges": particulars.app_charges(visit.client, visit.workspace, name),
+        "warnings": [warning for warning in told.warnings if warning.app == name],
+        "alerts": particulars.told_alerts(visit.client, visit.workspace, name)[:10],
+        "choices": _choices(visit, told, found), "newest": _newest_days(view, name), **_trend(visit, name),
+    }  # fmt: skip
+
+
+def _credit(visit: Visit) -> Found:
+    told = visit.profile()
+    return "credit.html", {
+        "view": visit.account(), "payments": particulars.payments(visit.client, visit.workspace),
+        "settings": particulars.account_settings(visit.client, visit.workspace), "choices": _choices(visit, told),
+        "catalog": visit.catalog,
+    }  # fmt: skip
+
+
+def _plan(visit: Visit) -> Found:
+    told = visit.profile()
+    return "plan.html", {"profile": told, "catalog": visit.catalog, "choices": _choices(visit, told)}
+
+
+def _people(visit: Visit) -> Found:
+    if not visit.standing.sees_all:
+        return "part.html", {"role": visit.standing.role, "apps": _seen_apps(visit)}
+    told = visit.profile()
+    return "people.html", {"profile": told, "choices": _choices(visit, told)}
+
+
+def _alerts(visit: Visit) -> Found:
+    visit.account()
+    return "alerts.html", {
+        "alerts": particulars.told_alerts(visit.client, visit.workspace),
+        "mails": particulars.deliveries(visit.client, visit.workspace),
+    }
+
+
+def _ledger(visit: Visit) -> Found:
+    view = visit.account()
+    before, limit = ledger_asked(visit.query)
+    entries = account.ledger(visit.client, visit.workspace, before, limit)
+    older = entries[-1].sequence if entries and entries[-1].sequence > 1 else None
+    return "ledger.html", {"entries": entries, "view": view, "older": older, "is_first": before is None}
+
+
+def _entry(visit: Visit) -> Found:
+    sequence = sequence_of(visit.path["sequence"])
+    entry = explain.explain_entry(visit.client, visit.workspace, sequence)
+    if entry is None:
+        raise NoSuchPage(f"The ledger of workspace {visit.workspace} has no record {sequence}.")
+    return "entry.html", {"entry": entry}
+
+
+def _events(visit: Visit) -> Found:
+    event_id = visit.query.get("id", "")
+    found = explain.explain_event(visit.client, event_id, visit.workspace) if event_id else []
+    return "events.html", {"id": event_id, "found": found}
+
+
+def _unit(visit: Visit) -> Found:
+    found = explain.explain_unit(visit.client, visit.path["unit_id"], visit.workspace)
+    if found is None or not visit.standing.meets(Need.APP, found.unit.app):
+        raise NoSuchPage(f"Workspace {visit.workspace} has no unit {visit.path['unit_id']} of yours.")
+    return "unit.html", {"found": found, "sees_all": visit.standing.sees_all}
+
+
+def _statements(visit: Visit) -> Found:
+    visit.account()
+    asked = {name: visit.query.get(name, "") for name in ("first", "last", "months", "zone", "plan", "period",
+                                                          "price_micros", "included", "fee_micros")}  # fmt: skip
+    found: dict[str, Any] = {"asked": asked, "plans": [p for p in visit.catalog.plans if p.kind != "trial"],
+                             "refused": "", "statement": None, "compared": None}  # fmt: skip
+    try:
+        days = period_asked(visit.query, visit.now)
+        found |= {"statement": statement(visit.client, visit.workspace, days), "days": days}
+        if asked["plan"]:
+            terms = terms_asked(visit.query, visit.catalog, days)
+            found["compared"] = what_if(visit.client, visit.workspace, days, terms)
+    except (RangeRefused, BadParameter) as why:
+        found["refused"] = str(why)
+    return "statements.html", found
+
+
+def _seen_apps(visit: Visit) -> list[AppProfile]:
+    """The apps of somebody who does not see all."""
+    seen = visit.standing.owns | visit.standing.works_on
+    found = profile(visit.client, visit.workspace, visit.catalog) if seen and visit.standing.role == "member" else None
+    return [app for app in found.apps if app.app in seen] if found else []
+
+
+def _trend(visit: Visit, app: str = "") -> dict[str, Any]:
+    """The trend that was asked for, of one app if it is named; or why there is none (T7)."""
+    query = {**visit.query, "app": app} if app else visit.query
+    asked = {name: query.get(name, "") for name in RANGE_FIELDS}
+    csv = "&".join(f"{name}={_quoted(value)}" for name, value in asked.items() if value)
+    found: dict[str, Any] = {"asked": asked, "csv": csv, "refused": "", "points": [], "chart": None, "days": None}
+    try:
+        wanted = trend_asked(query, visit.now)
+        points: list[TrendPoint] = trend(
+            visit.client, visit.workspace, wanted.days, wanted.grain, wanted.by, wanted.only
+        )
+    except (RangeRefused, BadParameter) as why:
+        return {**found, "refused": str(why)}
+    whole = points if not wanted.by else trend(
+        visit.client, visit.workspace, wanted.days, wanted.grain, (), wanted.only
+    )  # fmt: skip
+    return {**found, "points": points, "chart": chart(whole), "days": wanted.days}
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _choices(visit: Visit, told: Profile, app: AppProfile | None = None) -> dict[str, list[tuple[str, str]]]:
+    """The lists that fields choose from."""
+    sees = visit.standing.sees_all
+    open_payments = [p for p in particulars.payments(visit.client, visit.workspace) if p.status != "settled"]
+    return {
+        "apps_or_all": [("", "all apps (shared)"), *((one.app, one.app) for one in told.apps)],
+        "people": [(user, f"{user} ({role})") for user, role, _ in told.people] if sees else [],
+        "collaborators": [(user, f"{user} ({role})") for user, role in app.collaborators] if app else [],
+        "plans": [(plan.id, plan.title) for plan in visit.catalog.plans if plan.kind == "subscription"],
+        "open_payments": [(p.payment_id, f"{usd(p.amount_micros)} for {p.pays_for}") for p in open_payments],
+    }
+
+
+def _support_id(catalog: Catalog, title: str) -> str:
+    return next((plan.id for plan in catalog.support_plans if plan.title == title), "")
+
+
+def _newest_days(view: AccountView, app: str = "") -> dict[str, str] | None:
+    """The seven days up to the newest billed unit: where to look if the default range is empty."""
+    times = (one.last_billed for one in view.apps if one.last_billed is not None and app in ("", one.app))
+    last = max(times, default=None)
+    if last is None:
+        return None
+    return {"first": f"{last - timedelta(days=6):%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
+
+
+_ONE = "/workspaces/{workspace}"
+VIEWS = (
+    View("workspaces", "/", Need.SIGNED_IN, _workspaces),
+    View("overview", _ONE, Need.PART, _overview, "overview"),
+    View("usage", f"{_ONE}/usage", Need.WHOLE, _usage, "usage"),
+    View("apps", f"{_ONE}/apps", Need.WHOLE, _apps, "apps"),
+    View("app", f"{_ONE}/apps/{{app}}", Need.APP_SEEN, _app, "apps"),
+    View("credit", f"{_ONE}/credit", Need.WHOLE, _credit, "credit"),
+    View("plan", f"{_ONE}/plan", Need.WHOLE, _plan, "plan"),
+    View("people", f"{_ONE}/people", Need.PART, _people, "people"),
+    View("alerts", f"{_ONE}/alerts", Need.WHOLE, _alerts, "alerts"),
+    View("ledger", f"{_ONE}/ledger", Need.WHOLE, _ledger, "ledger"),
+    View("entry", f"{_ONE}/ledger/{{sequence}}", Need.WHOLE, _entry, "ledger"),
+    View("events", f"{_ONE}/events", Need.WHOLE, _events, "ledger"),
+    View("unit", f"{_ONE}/units/{{unit_id}}", Need.PART, _unit, "ledger"),
+    View("statements", f"{_ONE}/statements", Need.WHOLE, _statements, "statements"),
+)
