@@ -72,6 +72,8 @@ class PartitionActor:
         self.position: int | None = None
         """Next input offset, once everything before it is durable."""
         self.gaps_filled = 0
+        self.batches = 0
+        self.batch_records = 0
         self._context = context
         self._machine: PartitionMachine | None = None
         self._whole = False  # the machine is exactly at `position`
@@ -277,6 +279,8 @@ class PartitionActor:
         await produce(context.producer, changes)
         context.fail_point.passed("state")
         await self._advance(position)
+        self.batches += 1
+        self.batch_records += len(batch)
 
     async def _advance(self, position: int) -> None:
         """Step 3: everything before `position` is durable; make the position so."""

@@ -57,6 +57,8 @@ async def test_freshness_and_the_newest_reconciliation_are_read_from_the_tables(
     text = render(client).decode()
     assert f'quarterhour_freshness_seconds{{quantile="0.99",topic="{topics.LEDGER}"}}' in text
     assert "\nquarterhour_reconcile_differences_sum " not in text
+    (newest,) = client.query("SELECT max(toFloat64(now)) FROM watermarks WHERE origin_partition = 0").first_row
+    assert f'quarterhour_watermark_seconds{{partition="0"}} {newest!r}' in text
     record(client, Reconciliation(10, {"charges": 2, "units": 1}, ()), 1.5)
     text = render(client).decode()
     assert "quarterhour_reconcile_differences_sum 3.0" in text
