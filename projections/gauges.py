@@ -1,5 +1,5 @@
-"""The read side as metrics, read from ClickHouse when asked: freshness by topic (T6), the watermarks it has heard of (U6),
-the newest reconciliation (L6).
+"""The read side as metrics, read from ClickHouse when asked: freshness by topic (T6), watermarks heard of (U6), the
+newest reconciliation (L6).
 
 LOADER's own (`loader.metrics`) tell of lag and of every batch; these stay when LOADER is down.
 """

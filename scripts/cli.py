@@ -23,7 +23,17 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from schemas.signin import Person, issue
-from scripts import account_cli, bench_cli, commands, explaining, keys_cli, mail_cli, operating_cli, verify_cli
+from scripts import (
+    account_cli,
+    backup_cli,
+    bench_cli,
+    commands,
+    explaining,
+    keys_cli,
+    mail_cli,
+    operating_cli,
+    verify_cli,
+)
 from scripts.report import table_of
 from scripts.stack.home import WorldInUse
 from scripts.stack.ports import PortInUse
@@ -43,6 +53,7 @@ app.add_typer(account_cli.app, name="account")
 app.add_typer(bench_cli.app, name="bench")
 app.add_typer(keys_cli.app, name="keys")
 operating_cli.add_to(app)
+backup_cli.add_to(app)
 mail_cli.add_to(app)
 
 ANTICIPATED = (
