@@ -1,4 +1,5 @@
-"""The read side as metrics, read from ClickHouse when asked: freshness by topic (T6), the newest reconciliation (L6).
+"""The read side as metrics, read from ClickHouse when asked: freshness by topic (T6), watermarks heard of (U6), the
+newest reconciliation (L6).
 
 LOADER's own (`loader.metrics`) tell of lag and of every batch; these stay when LOADER is down.
 """
@@ -15,12 +16,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 _FRESHNESS = """
 SELECT topic, p50_ms / 1000, p99_ms / 1000, toFloat64(data_up_to), toFloat64(last_visible) FROM freshness ORDER BY topic
 """
+_WATERMARKS = "SELECT origin_partition, max(toFloat64(now)) FROM watermarks GROUP BY origin_partition ORDER BY 1"
 _NEWEST = "SELECT toFloat64(finished), seconds, differences FROM reconciliations ORDER BY finished DESC LIMIT 1"
 
 
 def gauges(client: Client) -> list[Metric]:
     """All families; those of the reconciliation have no sample before the first one."""
-    return [*_fresh(client), *_reconciled(client)]
+    return [*_fresh(client), *_watermarks(client), *_reconciled(client)]
 
 
 def render(client: Client) -> bytes:
@@ -54,6 +56,16 @@ def _fresh(client: Client) -> Iterable[Metric]:
         up_to.add_metric([topic], newest)
         visible.add_metric([topic], last)
     return (age, up_to, visible)
+
+
+def _watermarks(client: Client) -> Iterable[Metric]:
+    """From METER through ACCOUNTS' inbox to here, so what holds up any of them is seen."""
+    newest = GaugeMetricFamily(
+        "quarterhour_watermark_seconds", "Newest instant METER told (U6), in seconds since 1970", labels=["partition"]
+    )
+    for partition, now in client.query(_WATERMARKS).result_rows:
+        newest.add_metric([str(partition)], now)
+    return (newest,)
 
 
 def _reconciled(client: Client) -> Iterable[Metric]:

@@ -25,6 +25,7 @@ from schemas.settings import Settings
 from schemas.signin import Person, issue
 from scripts import (
     account_cli,
+    backup_cli,
     bench_cli,
     commands,
     explaining,
@@ -54,6 +55,7 @@ app.add_typer(bench_cli.app, name="bench")
 app.add_typer(keys_cli.app, name="keys")
 late_cli.add_to(app)
 operating_cli.add_to(app)
+backup_cli.add_to(app)
 mail_cli.add_to(app)
 
 ANTICIPATED = (

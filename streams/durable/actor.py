@@ -79,6 +79,8 @@ class PartitionActor:
         self.position: int | None = None
         """Next input offset, once everything before it is durable."""
         self.gaps_filled = 0
+        self.batches = 0
+        self.batch_records = 0
         self._context = context
         self._machine: PartitionMachine | None = None
         self._reached = 0  # the next offset the machine takes, once recovered: `position` and what is in flight
@@ -299,6 +301,8 @@ class PartitionActor:
         outputs = self._machine.step(batch)
         changes = state_outputs(self._context.changelog, self.partition, position, self._machine.take_changes())
         self._begin(position, outputs, changes)
+        self.batches += 1
+        self.batch_records += len(batch)
 
     async def _advance(self, position: int) -> None:
         """Everything before `position` is taken; make that durable."""

@@ -31,15 +31,21 @@ class WorkerMetrics:
         position = GaugeMetricFamily("quarterhour_position", "Next input offset, all before it durable", labels=labels)
         lag = GaugeMetricFamily("quarterhour_lag", "Records between the position and the log's end", labels=labels)
         filled = CounterMetricFamily("quarterhour_gaps_filled", "Runs read by position, not delivered", labels=labels)
+        batches = CounterMetricFamily(
+            "quarterhour_batches", "Batches made durable, since the process began", labels=labels
+        )
+        records = CounterMetricFamily("quarterhour_batch_records", "Records in them, repeats included", labels=labels)
         for partition, actor in sorted(self._actors.items()):
             where = [self._group, str(partition)]
             for outcome, count in sorted(actor.outcome_counts().items()):
                 outcomes.add_metric([*where, outcome], count)
             filled.add_metric(where, actor.gaps_filled)
+            batches.add_metric(where, actor.batches)
+            records.add_metric(where, actor.batch_records)
             if actor.position is not None:
                 position.add_metric(where, actor.position)
                 lag.add_metric(where, max(self._ends.get(partition, actor.position) - actor.position, 0))
-        return (outcomes, position, lag, filled)
+        return (outcomes, position, lag, filled, batches, records)
 
 
 def render(metrics: WorkerMetrics) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import urllib.request
 
@@ -57,6 +58,9 @@ async def test_freshness_and_the_newest_reconciliation_are_read_from_the_tables(
     text = render(client).decode()
     assert f'quarterhour_freshness_seconds{{quantile="0.99",topic="{topics.LEDGER}"}}' in text
     assert "\nquarterhour_reconcile_differences_sum " not in text
+    newest = client.query("SELECT origin_partition, max(toFloat64(now)) FROM watermarks GROUP BY 1").result_rows
+    told = re.findall(r'^quarterhour_watermark_seconds\{partition="(\d+)"\} (.+)$', text, re.MULTILINE)
+    assert {int(partition): float(at) for partition, at in told} == dict(newest) != {}
     record(client, Reconciliation(10, {"charges": 2, "units": 1}, ()), 1.5)
     text = render(client).decode()
     assert "quarterhour_reconcile_differences_sum 3.0" in text
