@@ -33,7 +33,7 @@ class Decision(NamedTuple):
     """What follows from one fact.
 
     Beside record and alerts, what only memory holds: `raised` balance alerts (A2), the start a unit `moved` to at the
-    same price, the command `seen` with its digest (law 3), the `payment` settled and what it brought. `aside` says
+    same price, the command `seen` with its digest (law 3), from a `stranger` or not, the `payment` settled and what it brought. `aside` says
     why the fact cannot be honoured (then nothing else is set).
     """
 
@@ -43,5 +43,6 @@ class Decision(NamedTuple):
     requests: tuple[PaymentRequest, ...] = ()
     moved: tuple[str, int] | None = None
     seen: tuple[str, str] | None = None
+    stranger: bool = False
     payment: tuple[str, str] | None = None
     aside: str = ""

@@ -109,6 +109,7 @@ def copy_of(state: AccountState) -> AccountState:
     charges = [page for key, page in records.items() if key.startswith(OPEN)]
     again = decode_account(account, charges, grants, {page: _encode([]) for page in range(state.taken_pages)})
     again.commands, again.payments = dict(state.commands), dict(state.payments)
+    again.strangers = dict(state.strangers)
     return again
 
 
