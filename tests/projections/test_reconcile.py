@@ -14,8 +14,8 @@ from projections.reconcile import Difference, Reconciliation, format, reconcile,
 from schemas import topics
 from schemas.ledger import GrantOpened, decode_ledger, encode_ledger
 from tests.projections.fake_source import Log, home_of, message
-from tests.projections.loading import load_all
 from tests.projections.funded_world import APRIL_1, OF_APP, SHARED, credit, funded_world, talk
+from tests.projections.loading import load_all
 from tests.projections.small_world import DAY, EVE, FEBRUARY, GIVEN, GRANT, MINUTE, PRICE, small_world
 
 
