@@ -33,7 +33,8 @@ class Decision(NamedTuple):
     """What follows from one fact.
 
     Beside record and alerts, what only memory holds: `raised` balance alerts (A2), the start a unit `moved` to at the
-    same price, the command `seen` with its digest (law 3), from a `stranger` or not, the `payment` settled and what it brought. `aside` says
+    same price, the command `seen` with its digest (law 3), from a `stranger` or not, the `payment` settled and what it
+    brought. `aside` says
     why the fact cannot be honoured (then nothing else is set).
     """
 

@@ -78,8 +78,8 @@ class OpenCharge(Struct, gc=False, array_like=True):
 
 
 Taken = tuple[str, str, str, int]
-"""An id that was taken: `command`, `stranger` or `payment`, the id, the command's digest or what the payment brought, and the inbox
-offset at which that was."""
+"""An id that was taken: `command`, `stranger` or `payment`, the id, the command's digest or what the payment brought,
+and the inbox offset at which that was."""
 TAKEN_ROWS = 64
 """Ids on a page."""
 
@@ -109,8 +109,8 @@ class AccountState:
     """One workspace. The second block is derived from the first (and from the open charges), but for its last lines.
 
     `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
-    by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the
-    one that counts, `strangers` those of people unknown here, which take no id; `payments` what each payment id brought;
+    by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the one
+    that counts, `strangers` those of people unknown here, which take no id; `payments` what each payment id brought;
     `raised` the balance alerts whose condition holds (A2).
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
