@@ -23,6 +23,9 @@ _SHORT: dict[str, str] = {
 }
 # A record as large as this still reaches METER, which sets it aside with its reason; larger ones the broker refuses.
 _LARGE: dict[str, str] = {"max.message.bytes": str(8 * 1024 * 1024)}
+# Others publish here, compressed as they like. A codec that we cannot read (aiokafka alone reads gzip only) would stop
+# every reader, so the broker stores all of it in the clear.
+_ANY_CODEC: dict[str, str] = {"compression.type": "uncompressed"}
 # Zombie guard: a stale record appended late stays beside the newer one for a day (spec: 4.1).
 _STATE: dict[str, str] = {"cleanup.policy": "compact", "min.compaction.lag.ms": _DAY_MS, **_LARGE}
 
@@ -50,11 +53,11 @@ def topic_table(
             "workspace/app/channel/user",
             "interaction events from gateways; clock ticks",
             i,
-            {**_KEPT, **_LARGE, "message.timestamp.type": "LogAppendTime"},
+            {**_KEPT, **_LARGE, **_ANY_CODEC, "message.timestamp.type": "LogAppendTime"},
         ),
         Topic(REJECTED, "origin", "records METER refused, with the reason", i, {**_KEPT, **_LARGE}),
         Topic(LATE, "origin", "events older than the allowed lateness (U6)", i, _KEPT),
-        Topic(INBOX, "workspace", "everything ACCOUNTS takes: units, commands, watermarks", a, _KEPT),
+        Topic(INBOX, "workspace", "everything ACCOUNTS takes: units, commands, watermarks", a, {**_KEPT, **_ANY_CODEC}),
         Topic(LEDGER, "workspace", "the append-only ledger (L1)", a, _KEPT),
         Topic(ALERTS, "workspace", "alerts for owners (A1)", a, _KEPT),
         Topic(ENTITLEMENTS, "workspace/app", "what each app may do (E1)", a, {"cleanup.policy": "compact"}),

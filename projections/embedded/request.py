@@ -70,7 +70,7 @@ def read_request(method: str, query_string: bytes, headers: Mapping[str, str]) -
     compresses = _is_on(fields.get("enable_http_compression", "1"))
     query_id = fields.get("query_id", "")
     return Request(
-        is_get=method == "GET",
+        is_get=method != "POST",  # a HEAD changes nothing either
         query=fields.get("query", "").encode("utf-8", "surrogateescape"),
         query_id=query_id if _QUERY_ID.match(query_id) else str(uuid.uuid4()),
         database=fields.get("database") or headers.get("x-clickhouse-database", ""),

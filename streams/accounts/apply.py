@@ -30,7 +30,8 @@ def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountStat
     if decision.moved is not None:
         move_charge(state, *decision.moved)
     if decision.seen is not None and decision.record is not None:
-        state.take(("command", *decision.seen, decision.record.origin.offset))
+        what = "stranger" if decision.stranger else "command"
+        state.take((what, *decision.seen, decision.record.origin.offset))
     if decision.payment is not None:
         state.take(("payment", *decision.payment, 0))
     for name in decision.admitted:

@@ -23,7 +23,7 @@ from streams.accounts.decision import Decision, Moment
 from streams.accounts.draft import Draft
 from streams.accounts.orders import Order, Rule
 from streams.accounts.outcome import posted, unchanged
-from streams.accounts.permissions import refusal_of_actor
+from streams.accounts.permissions import is_stranger, refusal_of_actor
 from streams.accounts.policy import Policy
 from streams.accounts.postings import settle
 from streams.accounts.state import AccountState, Seen
@@ -43,18 +43,18 @@ RULES: dict[type, Rule] = {
 def decide_command(state: AccountState, command: Command, moment: Moment, policy: Policy) -> Decision:
     """What a command leads to."""
     digest = digest_of(command)
-    known = state.commands.get(command.command_id, ())
-    if any(seen.digest == digest for seen in known):
+    if any(seen.digest == digest for seen in state.seen(command.command_id)):
         return unchanged(state)
     body, order = command.body, Order(state, command, policy, moment.clock)
-    why = _conflict(command, known) or _refusal(order)
+    why = _conflict(command, state.commands.get(command.command_id, ())) or _refusal(order)
     draft = Draft(state, moment.clock)
     actor = f"{command.actor.role}:{command.actor.name}"[:256]
     seen = (command.command_id, digest)
     if why:
         note = why[:1024]
         record = draft.record("command_refused", command.time_us, moment.origin(), command.command_id, actor, note)
-        return Decision(state.raised, record, seen=seen)
+        # An id is taken by those of the house only: others could take it from them.
+        return Decision(state.raised, record, seen=seen, stranger=is_stranger(state, command))
     rule = RULES[type(body)]
     rule.obey(order, body, draft)
     settle(draft)

@@ -33,8 +33,8 @@ class Decision(NamedTuple):
     """What follows from one fact.
 
     Beside record and alerts, what only memory holds: `raised` balance alerts (A2), the start a unit `moved` to at the
-    same price, the command `seen` with its digest (law 3), the `payment` settled and what it brought, the late
-    events `admitted` (U6). `aside` says why the fact cannot be honoured (then nothing else is set).
+    same price, the command `seen` with its digest (law 3), from a `stranger` or not, the `payment` settled and what it
+    brought, the late events `admitted` (U6). `aside` says why the fact cannot be honoured (then nothing else is set).
     """
 
     raised: tuple[str, ...]
@@ -43,6 +43,7 @@ class Decision(NamedTuple):
     requests: tuple[PaymentRequest, ...] = ()
     moved: tuple[str, int] | None = None
     seen: tuple[str, str] | None = None
+    stranger: bool = False
     payment: tuple[str, str] | None = None
     admitted: tuple[str, ...] = ()
     aside: str = ""

@@ -252,7 +252,7 @@ class AccountsPartition:
     def _reply(self, command: Command, decision: Decision, offset: int, index: int) -> Output:
         """The answer to a command, also to one given before (law 3)."""
         workspace, command_id, digest = command.workspace, command.command_id, digest_of(command)
-        known = self.shelf.in_use(workspace).commands[command_id]
+        known = self.shelf.in_use(workspace).seen(command_id)
         decided = next(seen.offset for seen in known if seen.digest == digest)
         origin = Origin(INBOX, self.partition, offset, index)
         reply = Reply(origin, workspace, command_id, digest, decided, decision.record)

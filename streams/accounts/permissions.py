@@ -118,6 +118,11 @@ def refusal_of_actor(state: AccountState, command: Command) -> str:
     return ""
 
 
+def is_stranger(state: AccountState, command: Command) -> bool:
+    """Whether the actor is a person whom the account does not know."""
+    return command.actor.role == "user" and command.actor.name not in state.people
+
+
 def _refusal_of_user(state: AccountState, command: Command, permit: Permit) -> str:
     """The same for a person who claims no role and has those that the account knows of.
 

@@ -110,6 +110,7 @@ def copy_of(state: AccountState) -> AccountState:
     again = decode_account(account, charges, grants, {page: _encode([]) for page in range(state.taken_pages)})
     again.commands, again.payments = dict(state.commands), dict(state.payments)
     again.admitted = dict(state.admitted)
+    again.strangers = dict(state.strangers)
     return again
 
 

@@ -78,8 +78,8 @@ class OpenCharge(Struct, gc=False, array_like=True):
 
 
 Taken = tuple[str, str, str, int]
-"""An id that was taken: `command`, `payment` or (late) `event`, the id, the command's digest, what the payment brought
-or which command admitted the event, and the inbox offset at which a command was."""
+"""An id that was taken: `command`, `stranger`, `payment` or (late) `event`, the id, the command's digest, what the payment
+brought or which command admitted the event, and the inbox offset at which a command was."""
 TAKEN_ROWS = 64
 """Ids on a page."""
 
@@ -109,8 +109,9 @@ class AccountState:
     """One workspace. The second block is derived from the first (and from the open charges), but for its last lines.
 
     `totals` are the ledger accounts other than grants; `old_due` is what is owed for charges that can no longer change,
-    by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the
-    one that counts; `payments` what each payment id brought; `admitted` by which command each late event was (U6);
+    by (UTC day of the unit's start, app); `commands` holds for each id the contents seen, first the one
+    that counts, `strangers` those of people unknown here, which take no id; `payments` what each payment id brought;
+    `admitted` by which command each late event was (U6);
     `raised` the balance alerts whose condition holds (A2).
     `asked` are the payments asked for, `used` the included units taken by pool, `newest_us` the newest start of any
     unit: what changes a plan takes effect after it. `past` lists by pool the open charges beyond the included units.
@@ -132,6 +133,7 @@ class AccountState:
     totals: dict[str, int] = field(default_factory=dict)
     old_due: dict[tuple[int, str], int] = field(default_factory=dict)
     commands: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
+    strangers: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
     payments: dict[str, str] = field(default_factory=dict)
     admitted: dict[str, str] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
@@ -192,12 +194,17 @@ class AccountState:
     def remember(self, taken: Taken) -> None:
         """Know an id."""
         what, name, content, offset = taken
-        if what == "command":
-            self.commands[name] = (*self.commands.get(name, ()), Seen(content, offset))
-        elif what == "payment":
+        if what == "payment":
             self.payments[name] = content
-        else:
+        elif what == "event":
             self.admitted[name] = content
+        else:
+            held = self.commands if what == "command" else self.strangers
+            held[name] = (*held.get(name, ()), Seen(content, offset))
+
+    def seen(self, command_id: str) -> tuple[Seen, ...]:
+        """The contents that came under a command id, from whomever."""
+        return self.commands.get(command_id, ()) + self.strangers.get(command_id, ())
 
     def keep_grant(self, grant: Grant) -> None:
         """Know a new grant."""

@@ -8,13 +8,15 @@ again; when it is forgotten here, the command is simply given again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from schemas.commands import Command
 from schemas.ledger import LedgerRecord
-from schemas.replies import Reply, digest_of, outcome_of
+from schemas.replies import Outcome, Reply, digest_of, outcome_of
 
 KEPT = 10_000
+_STANDING: Final[tuple[Outcome, ...]] = ("accepted", "refused", "conflict")
+"""Of several contents under an id, which one stands."""
 _Value = TypeVar("_Value")
 
 
@@ -71,7 +73,7 @@ class Desk:
         name = (workspace, command_id)
         found = [r for key, r in self._answers.items() if key[:2] == name and actor in (None, r.actor)]
         if found:  # under an id with several contents, the one that stands
-            return next((record for record in found if outcome_of(record) != "conflict"), found[-1])
+            return min(found, key=lambda record: _STANDING.index(outcome_of(record)))
         return any(key[:2] == name and actor in (None, by) for key, by in self._open.items())
 
     def _remember(self, kept: OrderedDict[Key, _Value], key: Key, value: _Value) -> None:

@@ -67,6 +67,7 @@ class Naive:
         self.charges: dict[str, dict[str, Any]] = {}
         self.old: list[dict[str, Any]] = []
         self.commands: dict[str, list[Command]] = {}
+        self.strangers: list[Command] = []
         self.payments: set[str] = set()
         self.late: set[tuple[int, int]] = set()
         self.terms: set[tuple[str, int]] = set()
@@ -326,10 +327,14 @@ class Naive:
 
     def command(self, command: Command) -> None:
         seen = self.commands.setdefault(command.command_id, [])
-        if command in seen:
+        if command in seen or command in self.strangers:
             return
         seen.append(command)
+        unknown = command.actor.role == "user" and command.actor.name not in self.people
         if len(seen) > 1 or not self.allowed(command):
+            if unknown:  # of nobody's house: the id stays free
+                seen.remove(command)
+                self.strangers.append(command)
             self.refused += 1
             self.refuses = True
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.commands import AddFunds, Command
+from schemas.commands import Actor, AddFunds, Command, CreateWorkspace
 from tests.accounts.story import CENT, DAY, T0, USD, Story, amounts, command, create, credit, funds
 from tests.accounts.test_laws import written
 
@@ -92,6 +92,24 @@ def test_a_command_id_stays_taken_after_a_refusal_and_each_other_content_is_refu
     story.tell(create(), funds(1, "c"))
     assert [r.kind for r in story.tell(funds(100 * USD, "c"), funds(200 * USD, "c"))] == ["command_refused"] * 2
     assert story.tell(funds(1, "c"), funds(100 * USD, "c"), funds(200 * USD, "c")) == []
+
+
+def test_a_stranger_takes_no_command_id_from_those_of_the_house() -> None:
+    """W3: what is refused changes nothing; anybody who is signed in may ask, and under any id."""
+    story = Story()
+    stranger = Actor("user", "mallory")
+    early = Command("create", "acme", T0, stranger, CreateWorkspace("eve"))
+    later = Command("pay", "acme", T0, stranger, AddFunds(100 * USD, "pay-pay"))
+    told = story.tell(early, create("create"), later, funds(200 * USD, "pay"))
+    kinds = ["command_refused", "workspace_created", "command_refused", "credit_added"]
+    assert [record.kind for record in told] == kinds
+    assert [reply.decided_offset for reply in story.replies] == [0, 1, 2, 3]
+    held = written(story.account())
+    assert story.tell(early, later, funds(200 * USD, "pay")) == []
+    assert [reply.decided_offset for reply in story.replies[4:]] == [0, 2, 3]
+    assert written(story.account()) == held
+    (conflict,) = story.tell(funds(300 * USD, "pay"))
+    assert conflict.note.startswith("command_id: pay was given before with other content")
 
 
 def test_ids_as_long_as_the_contract_allows_make_records_the_contract_allows() -> None:

@@ -69,6 +69,13 @@ def test_a_payment_is_asked_for_when_shared_credit_falls_below_and_brings_credit
     assert again.note == "payment_id: acme/auto/4 is settled already (C10)."
 
 
+def test_a_payment_is_asked_for_after_ordinary_charges_too() -> None:
+    """C10: with auto payment on, no charge is an ordinary one; the threshold lies far above that of any alert."""
+    story, teller = funded(SetAutoPayment(9_950 * CENT, 200 * USD, "card", retries=1, maximum_per_day=2))
+    asked = [len(story.requests) for at in range(5) if story.tell(teller.unit(f"u{at}", T0 + DAY + at))]
+    assert asked == [0, 0, 1, 1, 1], "99.40 is below 99.50"
+
+
 def test_a_failed_payment_is_told_and_tried_again_after_a_pause_no_more_than_set() -> None:
     """C10, A1: one hour, one retry; a new setting begins anew."""
     story, teller = funded(AUTO)

@@ -121,8 +121,9 @@ def test_malformed_data_are_refused_and_nothing_is_written(served: Served, table
 
 def test_get_reads_only(served: Served, table: str) -> None:
     assert ask(served.url, method="GET", query=f"SELECT count() FROM {table}").text == "0\n"
-    reply = ask(served.url, method="GET", query=f"DROP TABLE {table}")
-    assert (reply.status, reply.headers["x-clickhouse-exception-code"]) == (500, "164")
+    for method in ("GET", "HEAD"):
+        reply = ask(served.url, method=method, query=f"DROP TABLE {table}")
+        assert (reply.status, reply.headers["x-clickhouse-exception-code"]) == (500, "164")
     assert ask(served.url, f"EXISTS {table}").text == "1\n"
 
 

@@ -130,6 +130,17 @@ def test_an_event_published_by_any_kafka_client_is_billed_within_seconds(live: L
     ]
 
 
+def test_whatever_codec_a_publisher_compresses_with_its_events_are_billed(live: Live) -> None:
+    """Law 7: a codec that our clients cannot read must not stop METER or the loader for everybody."""
+    now = datetime.now(UTC)
+    for codec in ("gzip", "lz4", "snappy", "zstd"):
+        value = event("codecs", codec, now, user=codec, padding="x" * 2_000)
+        live.publish(value, key=f"codecs/helper/web/{codec}".encode(), **{"compression.codec": codec})
+    units = "SELECT user FROM units WHERE workspace = 'codecs' AND kind = 'conversation' ORDER BY user"
+    rows = live.eventually(units, lambda rows: len(rows) == 4)
+    assert [row["user"] for row in rows] == ["gzip", "lz4", "snappy", "zstd"]
+
+
 def _quarterhour(live: Live, *arguments: str) -> str:
     command = [sys.executable, "-m", "scripts.cli", *arguments]
     done = subprocess.run(command, env=live.environment, capture_output=True, text=True, check=False)

@@ -33,15 +33,15 @@ def funded_world() -> World:
     world = small_world()
     left = GIVEN - 2 * PRICE
     world.entry("lapse", LAPSE, (("lapsed", left), (f"grant:{GRANT}", -left)))
-    world.charge(_talk(world, APRIL_1, "q1", "bot", "web"), (("due:bot", PRICE),))
-    _credit(world, GrantOpened(SHARED, "paid", FUNDS, APRIL_1 + DAY), settles=PRICE)
-    _credit(world, GrantOpened(OF_APP, "paid", FUNDS, APRIL_1 + DAY, app="helper"))
-    _credit(world, GrantOpened(SMALL, "free", HALF, APRIL_1 + DAY, APRIL_1 + 91 * DAY))
-    split = _talk(world, APRIL_1 + 2 * DAY, "q2", "bot", "web")
+    world.charge(talk(world, APRIL_1, "q1", "bot", "web"), (("due:bot", PRICE),))
+    credit(world, GrantOpened(SHARED, "paid", FUNDS, APRIL_1 + DAY), settles=PRICE)
+    credit(world, GrantOpened(OF_APP, "paid", FUNDS, APRIL_1 + DAY, app="helper"))
+    credit(world, GrantOpened(SMALL, "free", HALF, APRIL_1 + DAY, APRIL_1 + 91 * DAY))
+    split = talk(world, APRIL_1 + 2 * DAY, "q2", "bot", "web")
     world.charge(split, ((f"grant:{SMALL}", HALF), (f"grant:{SHARED}", HALF)))
-    gone = _talk(world, APRIL_1 + 3 * DAY, "q3", "helper", "whatsapp")
+    gone = talk(world, APRIL_1 + 3 * DAY, "q3", "helper", "whatsapp")
     world.charge(gone, ((f"grant:{OF_APP}", PRICE),))
-    last = _talk(world, APRIL_1 + 4 * DAY - 80 * MINUTE, "q4", "helper", "whatsapp")
+    last = talk(world, APRIL_1 + 4 * DAY - 80 * MINUTE, "q4", "helper", "whatsapp")
     world.charge(last, ((f"grant:{OF_APP}", PRICE),))
     taken = Charge(gone.unit_id, gone.kind, gone.app, gone.channel, gone.start_us, PRICE, "standard", reversed=True)
     lines = (("usage:conversation", -PRICE), (f"grant:{OF_APP}", PRICE))
@@ -49,14 +49,16 @@ def funded_world() -> World:
     return world
 
 
-def _talk(world: World, time_us: int, id: str, app: str, channel: str) -> Unit:
+def talk(world: World, time_us: int, id: str, app: str, channel: str) -> Unit:
+    """An event, and the conversation and session that it opens."""
     offset = world.event(time_us, id, app=app, channel=channel)
     conversation = world.unit(offset, "conversation", time_us, billable=True, app=app, channel=channel)
     world.unit(offset, "session", time_us, billable=True, part_of=conversation, app=app, channel=channel)
     return conversation
 
 
-def _credit(world: World, grant: GrantOpened, settles: int = 0) -> None:
+def credit(world: World, grant: GrantOpened, settles: int = 0) -> None:
+    """Credit that is given, and what it settles of what bot owes."""
     account = f"grant:{grant.grant_id}"
     lines = [(f"issued:{grant.credit}", -grant.amount_micros), (account, grant.amount_micros)]
     if settles:

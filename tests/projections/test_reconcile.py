@@ -12,10 +12,11 @@ from rich.console import Console
 from projections.loader.records import TopicPartition
 from projections.reconcile import Difference, Reconciliation, format, reconcile, recount
 from schemas import topics
-from schemas.ledger import decode_ledger, encode_ledger
+from schemas.ledger import GrantOpened, decode_ledger, encode_ledger
 from tests.projections.fake_source import Log, home_of, message
+from tests.projections.funded_world import APRIL_1, OF_APP, SHARED, credit, funded_world, talk
 from tests.projections.loading import load_all
-from tests.projections.small_world import EVE, GRANT, MINUTE, PRICE, small_world
+from tests.projections.small_world import DAY, EVE, FEBRUARY, GIVEN, GRANT, MINUTE, PRICE, small_world
 
 
 @pytest.fixture
@@ -143,6 +144,37 @@ async def test_differences_are_shown_to_people(loaded: Client) -> None:
     Console(file=out, width=120).print(format(reconcile(loaded)))
     assert "ledger sequence" in out.getvalue()
     assert "after 1" in out.getvalue()
+
+
+async def test_credit_out_of_turn_or_of_another_app_is_found(client: Client) -> None:
+    """C4, C5: sums, chain and balances are right, but who paid is not. What follows the rules is not listed."""
+    world = funded_world()
+    follows = len(world.log.records[TopicPartition(topics.LEDGER, 0)])
+    start = APRIL_1 + 5 * DAY
+    world.charge(talk(world, start, "w1", "bot", "web"), ((f"grant:{OF_APP}", PRICE),))
+    world.charge(talk(world, start + DAY, "w2", "helper", "whatsapp"), ((f"grant:{SHARED}", PRICE),))
+    await load_all(client, world.log)
+    reconciliation = reconcile(client)
+    wrong = [
+        (d.check, d.key.partition(" by ")[2], d.found)
+        for check in ("credit of another app", "order of use")
+        for d in found(reconciliation, check)
+    ]
+    assert wrong == [
+        ("credit of another app", f"grant:{OF_APP}, which is of helper at {follows + 1}", PRICE),
+        ("order of use", f"grant:{SHARED} before grant:{OF_APP} at {follows + 2}", PRICE),
+    ]
+
+
+async def test_paid_credit_used_while_free_credit_is_left_is_found(client: Client) -> None:
+    """C5: but not when the free credit had expired before the unit's start, though it has not lapsed yet (C9)."""
+    world = small_world()
+    credit(world, GrantOpened(SHARED, "paid", GIVEN, FEBRUARY + DAY))
+    world.charge(talk(world, FEBRUARY + 2 * DAY, "w1", "bot", "web"), ((f"grant:{SHARED}", PRICE),))
+    world.charge(talk(world, EVE + 89 * DAY, "w2", "bot", "web"), ((f"grant:{SHARED}", PRICE),))
+    await load_all(client, world.log)
+    (wrong,) = found(reconcile(client), "order of use")
+    assert wrong.key.endswith(f" by grant:{SHARED} before grant:{GRANT} at 5")
 
 
 GAP = 15 * MINUTE
