@@ -27,7 +27,8 @@ from scripts.stack.home import Home
 
 dlq = typer.Typer(
     no_args_is_help=True,
-    help="Records that were refused: list them, look at one, put it back.\n\nExample: quarterhour dlq list --limit 20",
+    help="Records that METER or ACCOUNTS refused: list them, look at one, put it back. Mails that were given up: "
+    "`quarterhour mails dead`.\n\nExample: quarterhour dlq list --limit 20",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="as `quarterhour dlq list` shows it, e.g. interactions-0-17")]
 _COLOURS = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BAD: "red", Verdict.SKIPPED: "dim"}

@@ -446,6 +446,26 @@ def test_a_refused_record_is_put_back_corrected_and_is_billed(live: Live, tmp_pa
     assert "was refused" in _operate(live, "dlq", "show", "interactions-0-999999", fails=True)
 
 
+def test_a_record_that_accounts_refused_is_put_back_as_the_command_it_was_to_be(live: Live, tmp_path: Path) -> None:
+    live.publish(b'{"type":"command.v1","workspace":"botched"}', key=b"botched", topic="account.inbox")
+    refused = "SELECT reason FROM rejected WHERE origin_topic = 'account.inbox' AND payload LIKE '%botched%'"
+    live.eventually(refused, lambda rows: len(rows) == 1)
+    (line,) = _operate(live, "dlq", "list", "--json", "--containing", "botched").splitlines()
+    name = json.loads(line)["name"]
+    assert name.startswith("account.inbox-")
+    assert "botched" in _operate(live, "dlq", "show", name).splitlines()[-1]
+
+    assert "is still no command" in _operate(live, "dlq", "retry", name, fails=True)
+    corrected = tmp_path / "corrected.json"
+    actor, body = {"role": "system", "name": "signup"}, {"kind": "create_workspace", "owner": "olga"}
+    command = {"type": "command.v1", "command_id": "b-1", "workspace": "botched", "actor": actor, "body": body}
+    corrected.write_text(json.dumps({**command, "time_us": int(time.time() * 1_000_000)}))
+    for _ in range(2):  # the second changes nothing (law 3)
+        _operate(live, "dlq", "retry", name, "--value", str(corrected))
+    entries = "SELECT kind FROM ledger_entries WHERE workspace = 'botched'"
+    live.eventually(entries, lambda rows: rows == [{"kind": "workspace_created"}])
+
+
 def test_u6_a_late_event_is_billed_after_all_by_an_operator_and_everything_still_adds_up(live: Live) -> None:
     now = datetime.now(UTC)
     for identity, hours in (("t-1", 0), ("t-2", 26)):
