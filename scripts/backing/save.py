@@ -59,7 +59,7 @@ async def _save_partition(bootstrap: str, folder: Path, topic: str, partition: i
             async for run in reader.read(first, end):
                 for record in run:
                     headers = tuple(record.headers or ())
-                    kept = Saved(record.offset, record.timestamp, record.key, record.value, headers)
+                    kept = Saved(record.offset, record.timestamp_ms, record.key, record.value, headers)
                     file.write(encode(kept) + b"\n")
                 count += len(run)
                 tell(len(run))

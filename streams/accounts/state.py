@@ -78,8 +78,8 @@ class OpenCharge(Struct, gc=False, array_like=True):
 
 
 Taken = tuple[str, str, str, int]
-"""An id that was taken: `command`, `stranger`, `payment` or (late) `event`, the id, the command's digest, what the payment
-brought or which command admitted the event, and the inbox offset at which a command was."""
+"""An id that was taken: `command`, `stranger`, `payment` or (late) `event`, the id, the command's digest, what the
+payment brought or which command admitted the event, and the inbox offset at which a command was."""
 TAKEN_ROWS = 64
 """Ids on a page."""
 

@@ -131,5 +131,5 @@ async def _stamps(settings: Settings) -> list[tuple[int, int, int]]:
     for partition in range(settings.interaction_partitions):
         async with PartitionReader(settings.kafka_bootstrap_servers, INTERACTIONS, partition) as reader:
             async for run in reader.read(await reader.beginning(), await reader.end()):
-                found += [(partition, record.offset, record.timestamp) for record in run]
+                found += [(partition, record.offset, record.timestamp_ms) for record in run]
     return found
