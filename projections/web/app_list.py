@@ -47,6 +47,8 @@ def listed(view: AccountView, profile: Profile, query: Mapping[str, str]) -> lis
     lines = []
     for name in sorted({*used, *known}):
         usage, told = used.get(name), known.get(name)
+        if told is None and usage is not None and not (usage.billed_units or usage.credit_micros or usage.due_micros):
+            continue  # where alerts of the account itself are counted (U9): no app
         lines.append(
             AppLine(
                 name,

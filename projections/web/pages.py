@@ -100,6 +100,8 @@ class Pages:
         template, found = view.gather(visit)
         can_act = signed.person is not None and self._api.is_there
         forms = offered(view.name, standing, path.get("app", "")) if can_act else ()
+        moot = found.pop("moot", frozenset())  # what there is no occasion for now
+        forms = tuple(action for action in forms if action.kind not in moot)
         base = {"standing": standing, "workspace": path.get("workspace", ""), "tab": view.tab, "page": view.name}
         return template, {"forms": {action.kind: action for action in forms}, **base, **found}
 

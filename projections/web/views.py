@@ -13,10 +13,11 @@ from clickhouse_connect.driver.client import Client
 from projections import account, explain, particulars
 from projections.account import AccountView
 from projections.membership import Need, Standing, workspaces_of
-from projections.profile import AppProfile, Profile, profile
+from projections.profile import AppProfile, Profile, RunningPlan, profile
 from projections.ranges import RangeRefused
 from projections.statement import statement
 from projections.trends import TrendPoint, trend
+from projections.web.actions import KNOWN_KINDS
 from projections.web.app_list import listed
 from projections.web.asked import BadParameter, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
 from projections.web.chart import chart
@@ -130,22 +131,39 @@ def _app(visit: Visit) -> Found:
         "charges": particulars.app_charges(visit.client, visit.workspace, name),
         "warnings": [warning for warning in told.warnings if warning.app == name],
         "alerts": particulars.told_alerts(visit.client, visit.workspace, name)[:10],
-        "choices": _choices(visit, told, found), "newest": _newest_days(view, name), **_trend(visit, name),
+        "choices": _choices(visit, told, found), "newest": _newest_days(view, name),
+        "moot": _moot_of_app(found, running), **_trend(visit, name),
     }  # fmt: skip
 
 
+def _moot_of_app(app: AppProfile | None, running: list[RunningPlan]) -> set[str]:
+    if app is None:
+        return set(KNOWN_KINDS)  # nobody created it, so nobody can change it
+    moot = {"publish_app" if app.status == "published" else "unpublish_app"}
+    return moot | (set() if app.collaborators else {"remove_collaborator"}) | (set() if running else {"cancel"})
+
+
 def _credit(visit: Visit) -> Found:
-    told = visit.profile()
+    told, settings = visit.profile(), particulars.account_settings(visit.client, visit.workspace)
+    choices = _choices(visit, told)
+    moot = set() if choices["open_payments"] else {"settle_payment", "fail_payment"}
     return "credit.html", {
         "view": visit.account(), "payments": particulars.payments(visit.client, visit.workspace),
-        "settings": particulars.account_settings(visit.client, visit.workspace), "choices": _choices(visit, told),
-        "catalog": visit.catalog,
+        "settings": settings, "choices": choices, "catalog": visit.catalog,
+        "moot": moot | (set() if settings.auto_payment else {"stop_auto_payment"}),
     }  # fmt: skip
 
 
 def _plan(visit: Visit) -> Found:
     told = visit.profile()
-    return "plan.html", {"profile": told, "catalog": visit.catalog, "choices": _choices(visit, told)}
+    running = {plan.kind for plan in told.running}
+    moot = {"request_upgrade"} if told.upgrade_requested or "contract" in running else {"decline_upgrade"}
+    moot |= set() if "contract" in running else {"end_contract"}
+    moot |= {"subscribe_support"} if "contract" in running else set()
+    moot |= set() if "support" in running else {"cancel_support"}
+    return "plan.html", {
+        "profile": told, "catalog": visit.catalog, "choices": _choices(visit, told), "moot": moot,
+    }  # fmt: skip
 
 
 def _people(visit: Visit) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -383,9 +384,16 @@ def test_an_account_obeys_commands_and_the_ledger_is_verified(live: Live) -> Non
     assert _told(live, "verify", "--json")["clean"]
 
 
-def test_the_page_shows_the_workspaces(live: Live) -> None:
+def test_the_page_shows_the_workspaces_to_whom_the_printed_link_signs_in(live: Live) -> None:
     with urllib.request.urlopen(live.page, timeout=10) as answer:
-        assert "acme" in answer.read().decode()
+        assert "acme" not in answer.read().decode()
+    link = re.search(r"http://\S+/sign-in\?token=\S+", live.output.read_text())
+    assert link is not None
+    visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    for address in (link[0], live.page):
+        with visitor.open(address, timeout=10) as answer:
+            text = answer.read().decode()
+    assert "acme" in text
 
 
 def test_a_second_stack_on_the_same_data_is_refused_with_the_addresses_of_the_first(live: Live) -> None:
