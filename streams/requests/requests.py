@@ -124,7 +124,10 @@ class Requests:
                 await self._listen()
             except (KafkaError, OSError) as error:
                 log.warning("replies are not heard: %r; trying again", error)
-            self._listening.clear()
+            except Exception:  # a fault of ours or of the client's: told, and listening goes on
+                log.exception("replies are not heard; trying again")
+            finally:
+                self._listening.clear()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:

@@ -42,3 +42,24 @@ async def test_a_broker_that_takes_nothing_does_not_make_records_pile_up(monkeyp
     await sender.stop()
     await asyncio.gather(*sending, return_exceptions=True)
     assert sender._on_the_way == set()
+
+
+async def test_replies_are_listened_for_again_whatever_the_tail_ended_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every command would be told as pending from then on, by a door that says it is ready."""
+    tries, heard = 0, asyncio.Event()
+    requests = Requests(Settings(kafka_bootstrap_servers="127.0.0.1:1"), "test")
+
+    async def listen() -> None:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            assert not requests.listening
+            heard.set()
+            await asyncio.Event().wait()
+        requests._listening.set()
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(requests, "_listen", listen)
+    monkeypatch.setattr("streams.requests.requests.RETRY_SECONDS", 0.01)
+    async with requests:
+        await asyncio.wait_for(heard.wait(), 5)

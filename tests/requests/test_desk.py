@@ -50,6 +50,7 @@ def test_a_person_is_told_of_own_commands_only(story: Story) -> None:
     desk.expect(funds(100 * USD, "f"))
     actor = str(story.ledger[1].actor)
     assert desk.told("acme", "f", actor) is True
+    assert desk.told("acme", "f", "user:eve") is False, "nor that it is open"
     desk.hear(story.replies[1])
     assert desk.told("acme", "f", actor) == story.ledger[1]
     assert desk.told("acme", "f", "user:eve") is False
