@@ -14,6 +14,9 @@ from schemas.topics import DEFAULT_PARTITIONS
 _MICRO = timedelta(microseconds=1)
 
 
+LogFormat = Literal["text", "json"]
+
+
 class Settings(BaseSettings):
     """What every process may need. Names are the environment variables' (prefix `QUARTERHOUR_` where not given)."""
 
@@ -111,6 +114,7 @@ class Settings(BaseSettings):
     webhook_loopback: bool = Field(
         False, description="webhooks may be posted to loopback, also by http; for development"
     )
+    log_format: LogFormat = Field("text", description="logs as `text`, or as `json`: one object a line")
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"

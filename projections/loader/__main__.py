@@ -16,6 +16,7 @@ from projections.loader.loading import Loader
 from projections.loader.metrics import LoadMetrics, serve
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
+from schemas import logs
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 
@@ -60,7 +61,8 @@ def _metrics(metrics: LoadMetrics, settings: Settings) -> Iterator[None]:
 
 def main() -> int:
     """The exit code: 0 after a signal, 1 on a fault, which is told in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    settings = Settings()
+    logs.set_up("loader", settings.log_format)
     # The loader tells of an absent ClickHouse itself, in one line for each try.
     for library in ("urllib3", "clickhouse_connect"):
         logging.getLogger(library).setLevel(logging.ERROR)
@@ -68,7 +70,7 @@ def main() -> int:
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
     try:
-        asyncio.run(load(Settings()))
+        asyncio.run(load(settings))
     except QuarterhourError as error:
         _log.error("%s", error)
         return 1

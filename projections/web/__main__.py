@@ -9,6 +9,7 @@ import uvicorn
 
 from projections.web.application import application
 from projections.web.database import Database
+from schemas import logs
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import QuarterhourError
 from schemas.settings import Settings
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
     settings = Settings()
+    logs.set_up("page", settings.log_format, "WARNING")
     if not settings.clickhouse_url:
         print("CLICKHOUSE_URL is not set", file=sys.stderr)
         return 1
@@ -36,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except QuarterhourError as error:
         print(error, file=sys.stderr)
         return 1
-    uvicorn.run(served, host=settings.bind_address, port=port, log_level="warning", server_header=False)
+    uvicorn.run(
+        served, host=settings.bind_address, port=port, log_config=None, log_level="warning", server_header=False
+    )
     return 0
 
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import faust.streams
 import mode
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
+from schemas import logs
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from streams.durable.actor import ActorContext, PartitionActor
@@ -275,7 +275,12 @@ class PartitionWorker:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; exits with 0 when asked to stop, 70 after a crash."""
-        worker = faust.Worker(self.app, loglevel="INFO", redirect_stdouts=False)
+        logging_config = None
+        if self._settings.log_format == "json":
+            logging_config = logs.configuration(self._role.group, "json")
+        worker = faust.Worker(
+            self.app, loglevel="INFO", redirect_stdouts=False, logging_config=logging_config, quiet=bool(logging_config)
+        )
         try:
             worker.execute_from_commandline()
         except SystemExit as end:
@@ -288,7 +293,5 @@ def _raw_message(message: Any) -> RawRecord:
 
 def crash(where: str) -> NoReturn:
     """End the process at once after an exception: nothing may be committed or cleaned up past it."""
-    sys.stderr.write(f"quarterhour: stopping after an error ({where})\n")
-    traceback.print_exc()
-    sys.stderr.flush()
+    logs.tell_crash(where)
     os._exit(EXIT_CRASHED)

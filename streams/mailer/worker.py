@@ -12,8 +12,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
-import traceback
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -24,6 +22,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
+from schemas import logs
 from schemas.errors import QuarterhourError
 from schemas.mails import DeliveryChannel
 from schemas.settings import Settings
@@ -208,7 +207,5 @@ async def _guard(work: Any) -> None:
 
 def crash(where: str) -> NoReturn:
     """End the process at once after an exception."""
-    sys.stderr.write(f"quarterhour: stopping after an error ({where})\n")
-    traceback.print_exc()
-    sys.stderr.flush()
+    logs.tell_crash(where)
     os._exit(EXIT_CRASHED)

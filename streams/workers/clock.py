@@ -20,6 +20,7 @@ import time
 
 import msgspec
 
+from schemas import logs
 from schemas.errors import ConfigurationError
 from schemas.instants import text_of
 from schemas.interactions import TICK
@@ -67,9 +68,9 @@ async def _until_stopped(settings: Settings) -> None:
 
 def main() -> None:
     """Run the clock."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
     settings = Settings()
+    logs.set_up("clock", settings.log_format)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
     if not settings.kafka_bootstrap_servers:
         raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
     asyncio.run(_until_stopped(settings))

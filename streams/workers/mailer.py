@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
+from schemas import logs
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from streams.mailer.worker import EXIT_CRASHED, MailWorker, crash
@@ -18,8 +18,8 @@ async def work(settings: Settings) -> None:
 
 def main() -> None:
     """Run one MAILER worker; exits with 0 when asked to stop, 70 after an error."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings()
+    logs.set_up("mailer", settings.log_format)
     try:
         if not settings.kafka_bootstrap_servers:
             raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")

@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 
+from schemas import logs
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from streams.doors.accounts.application import application
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
     settings = Settings()
+    logs.set_up("accounts-api", settings.log_format, "WARNING")
     try:
         if not settings.kafka_bootstrap_servers:
             raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
@@ -31,7 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except QuarterhourError as error:
         print(error, file=sys.stderr)
         return 1
-    uvicorn.run(served, host=settings.bind_address, port=port, log_level="warning", server_header=False)
+    uvicorn.run(
+        served, host=settings.bind_address, port=port, log_config=None, log_level="warning", server_header=False
+    )
     return 0
 
 

@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 
+from schemas import logs
 from schemas.settings import Settings
 from streams.doors.ingest.application import application
 from streams.doors.ingest.backend import KafkaBackend
@@ -22,12 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
     settings = Settings()
+    logs.set_up("ingest", settings.log_format, "WARNING")
     if not settings.kafka_bootstrap_servers:
         print("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092", file=sys.stderr)
         return 1
     served = application(KafkaBackend(settings), settings.ingest_in_flight_bytes)
     uvicorn.run(
-        served, host=settings.bind_address, port=port, log_level="warning", access_log=False, server_header=False,
+        served, host=settings.bind_address, port=port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=15,
     )  # fmt: skip
     return 0
