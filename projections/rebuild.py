@@ -21,6 +21,7 @@ from projections import checksums
 from projections.checksums import TableComparison
 from projections.connect import beside as database_beside
 from projections.connect import connect, ensure_database
+from projections.loader.collecting import collecting_seldom
 from projections.loader.hold import Hold
 from projections.loader.journal import Journal
 from projections.loader.loading import Loader, LoadPolicy
@@ -91,7 +92,8 @@ async def rebuild(
     try:
         await asyncio.to_thread(migrate, live)
         await asyncio.to_thread(migrate, beside)
-        return await _Rebuild(live, beside, source, swap, policy, tell).run()
+        with collecting_seldom():
+            return await _Rebuild(live, beside, source, swap, policy, tell).run()
     finally:
         live.close()
         beside.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from projections.connect import connect, ensure_database
+from projections.loader.collecting import collecting_seldom
 from projections.loader.kafka import KafkaSource
 from projections.loader.loading import Loader
 from projections.loader.metrics import LoadMetrics, serve
@@ -66,11 +66,9 @@ def main() -> int:
     # The loader tells of an absent ClickHouse itself, in one line for each try.
     for library in ("urllib3", "clickhouse_connect"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    # Decoding makes many short-lived objects and no cycles; the default thresholds cost a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
     try:
-        asyncio.run(load(settings))
+        with collecting_seldom():
+            asyncio.run(load(settings))
     except QuarterhourError as error:
         _log.error("%s", error)
         return 1

@@ -9,7 +9,7 @@ import msgspec
 
 from projections.loader import tables
 from projections.loader.blocks import Blocks
-from projections.loader.parts import parts_of
+from projections.loader.parts import Place, parts_of
 from projections.loader.records import Record
 from schemas.changes import Change
 from schemas.commands import Command, decode_inbox
@@ -41,11 +41,13 @@ def add_ledger(blocks: Blocks, record: Record) -> None:
         return
     place = (record.partition, record.offset)
     rows = [(tables.LEDGER_ENTRIES, _entry(record, entry))]
-    rows += [(tables.LEDGER_LINES, (*place, *line)) for line in _lines(entry)]
-    rows += [(tables.LEDGER_CHARGES, (*place, *charge)) for charge in _charges(entry)]
-    rows += [(tables.LEDGER_PARTS, (*place, *part)) for part in parts_of(entry)]
-    rows += [(tables.LEDGER_CHANGES, (*place, *change)) for change in _changes(entry)]
-    rows += [(tables.GRANTS, (*place, *grant)) for grant in _grants(entry)]
+    rows += _lines(place, entry)
+    rows += _charges(place, entry)
+    rows += [(tables.LEDGER_PARTS, part) for part in parts_of(place, entry)]
+    if entry.changes:
+        rows += [(tables.LEDGER_CHANGES, (*place, *change)) for change in _changes(entry)]
+    if entry.grants:
+        rows += [(tables.GRANTS, (*place, *grant)) for grant in _grants(entry)]
     blocks.add_all(rows)
 
 
@@ -59,25 +61,38 @@ def _entry(record: Record, entry: LedgerRecord) -> Row:
     )  # fmt: skip
 
 
-def _lines(entry: LedgerRecord) -> Iterator[Row]:
-    unit: Row = ("", "", "", "")
+def _lines(place: Place, entry: LedgerRecord) -> list[tuple[tables.Table, Row]]:
+    app = channel = unit_id = unit_kind = ""
     if len(entry.charges) == 1:
         charge = entry.charges[0]
-        unit = (charge.app, charge.channel, charge.unit_id, charge.unit_kind)
-    for index, line in enumerate(entry.lines):
-        yield (
-            index, entry.workspace, entry.sequence, entry.kind, entry.time_us, line.account, line.amount_micros,
-            line.balance_micros, *unit,
-        )  # fmt: skip
+        app, channel, unit_id, unit_kind = charge.app, charge.channel, charge.unit_id, charge.unit_kind
+    partition, offset = place
+    workspace, sequence, kind, time_us = entry.workspace, entry.sequence, entry.kind, entry.time_us
+    return [
+        (
+            tables.LEDGER_LINES,
+            (
+                partition, offset, index, workspace, sequence, kind, time_us, line.account, line.amount_micros,
+                line.balance_micros, app, channel, unit_id, unit_kind,
+            ),
+        )
+        for index, line in enumerate(entry.lines)
+    ]  # fmt: skip
 
 
-def _charges(entry: LedgerRecord) -> Iterator[Row]:
-    for index, charge in enumerate(entry.charges):
-        sign = -1 if charge.reversed else 1
-        yield (
-            index, entry.workspace, entry.sequence, entry.kind, sign, charge.unit_id, charge.unit_kind, charge.app,
-            charge.channel, charge.start_us, charge.price_micros, charge.plan, charge.covered, charge.pool,
-        )  # fmt: skip
+def _charges(place: Place, entry: LedgerRecord) -> list[tuple[tables.Table, Row]]:
+    partition, offset = place
+    return [
+        (
+            tables.LEDGER_CHARGES,
+            (
+                partition, offset, index, entry.workspace, entry.sequence, entry.kind, -1 if charge.reversed else 1,
+                charge.unit_id, charge.unit_kind, charge.app, charge.channel, charge.start_us, charge.price_micros,
+                charge.plan, charge.covered, charge.pool,
+            ),
+        )
+        for index, charge in enumerate(entry.charges)
+    ]  # fmt: skip
 
 
 def _grants(entry: LedgerRecord) -> Iterator[Row]:

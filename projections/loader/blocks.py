@@ -24,8 +24,8 @@ class Blocks:
     def __init__(self, marks: Marks, *, checks: bool = True) -> None:
         self.marks = marks
         self._checks = checks
-        self.interactions: list[tuple[Any, ...]] = []
-        self.rows: dict[str, list[tuple[Any, ...]]] = {tables.INTERACTIONS.name: self.interactions}
+        self.rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in tables.TABLES}
+        self.interactions = self.rows[tables.INTERACTIONS.name]
         self.repeats: Counter[TopicPartition] = Counter()
         self.appends: dict[TopicPartition, Appends] = {}
 
@@ -33,7 +33,7 @@ class Blocks:
         """One more row; if `checks`, `InvalidRecord` for a number in it that ClickHouse cannot hold."""
         if self._checks:
             _check(table, row)
-        self._rows_of(table).append(row)
+        self.rows[table.name].append(row)
 
     def add_all(self, rows: Sequence[tuple[tables.Table, tuple[Any, ...]]]) -> None:
         """All rows of one record, or none of them and an `InvalidRecord`: a record is never loaded in part."""
@@ -41,17 +41,11 @@ class Blocks:
             for table, row in rows:
                 _check(table, row)
         for table, row in rows:
-            self._rows_of(table).append(row)
+            self.rows[table.name].append(row)
 
     def fits(self) -> bool:
         """Whether every number is one that ClickHouse can hold: column by column, so cheaper than row by row."""
         return all(_fits(column) for rows in self.rows.values() for column in zip(*rows, strict=True))
-
-    def _rows_of(self, table: tables.Table) -> list[tuple[Any, ...]]:
-        found = self.rows.get(table.name)
-        if found is None:
-            found = self.rows[table.name] = []
-        return found
 
     def note_appends(self, records: Iterable[Record]) -> None:
         """Remember when the batch's records were appended."""

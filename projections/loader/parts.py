@@ -16,25 +16,38 @@ _TELLING = ("usage", *_WHAT)
 _NO_UNIT = ("", "", "", "")
 
 
-def parts_of(entry: LedgerRecord) -> Iterator[tuple[Any, ...]]:
-    """Rows of `ledger_parts` without their place: index, workspace, sequence, time, what, account, amount, app,
+Place = tuple[int, int]
+"""Partition and offset of a record."""
+
+
+def parts_of(place: Place, entry: LedgerRecord) -> list[tuple[Any, ...]]:
+    """Rows of `ledger_parts`: partition, offset, index, workspace, sequence, time, what, account, amount, app,
     channel, unit kind, unit id, start, units."""
+    partition, offset = place
+    workspace, sequence, time_us = entry.workspace, entry.sequence, entry.time_us
     charges = iter(entry.charges)
-    index = 0
+    found: list[tuple[Any, ...]] = []
     for posting in _postings(entry.lines):
         names = [line.account.partition(":")[0] for line in posting]
         telling = next((name for name in _TELLING if name in names), names[0])
         charge = next(charges, None) if telling == "usage" else None
-        what = _what(telling, charge)
-        for place, line in enumerate(line for line in posting if line.account.startswith(("grant:", "due:"))):
-            yield (
-                index, entry.workspace, entry.sequence, entry.time_us, what, line.account, line.amount_micros,
-                *_unit(line, charge, entry.time_us), _units(charge) if place == 0 else 0,
-            )  # fmt: skip
-            index += 1
+        what, units = _what(telling, charge), _units(charge)
+        for line in posting:
+            if line.account.startswith(("grant:", "due:")):
+                found.append(
+                    (
+                        partition, offset, len(found), workspace, sequence, time_us, what, line.account,
+                        line.amount_micros, *_unit(line, charge, time_us), units,
+                    )
+                )  # fmt: skip
+                units = 0  # a unit counts with the credit that paid its first part
+    return found
 
 
 def _postings(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
+    if len(lines) == 2 and lines[0].amount_micros == -lines[1].amount_micros != 0:
+        yield lines  # the ordinary one
+        return
     begin = total = 0
     for end, line in enumerate(lines, start=1):
         total += line.amount_micros

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from projections import account, explain
 from projections.balance import BalanceAsOf, balance_as_of
 from projections.membership import Need, workspaces_of
+from projections.profile import Profile, profile
 from projections.statement import Statement, statement
 from projections.trends import TrendPoint, trend
 from projections.web.asked import balance_asked, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
@@ -103,6 +104,10 @@ def _account(call: Call) -> Any:
     return account.account_view(call.client, call.path["workspace"], call.catalog)
 
 
+def _profile(call: Call) -> Any:
+    return profile(call.client, call.path["workspace"], call.catalog)
+
+
 def _trend(call: Call) -> Any:
     asked = trend_asked(call.query, call.now)
     return trend(call.client, call.path["workspace"], asked.days, asked.grain, asked.by, asked.only)
@@ -150,6 +155,10 @@ OPERATIONS = (
         formats={"csv": csv_of(account.WorkspaceLine)}, need=Need.SIGNED_IN,
     ),
     Operation(_ONE, "account", "The account view (T5)", account.AccountView, _account),
+    Operation(
+        f"{_ONE}/profile", "profile", "What a workspace is beside its credit: plans, people, licences (T5)", Profile,
+        _profile,
+    ),
     Operation(
         f"{_ONE}/trend", "trend", "Billed units by period, paid from free or paid credit (T1-T4)", list[TrendPoint],
         _trend, _TREND, formats={"csv": csv_of(TrendPoint)}, need=Need.APP,

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pyarrow.ipc
 import pyarrow.parquet
 import pypdf
@@ -32,6 +33,7 @@ from schemathesis.specs.openapi.checks import (
 
 from projections.connect import connect, ensure_database
 from projections.migrate import migrate
+from projections.profile import profile
 from projections.ranges import Days
 from projections.web.application import application
 from projections.web.database import Database
@@ -145,6 +147,16 @@ def test_a_statement_as_csv_and_as_pdf_says_the_same(api: httpx.Client) -> None:
     page = pypdf.PdfReader(io.BytesIO(answer.content)).pages[0].extract_text()
     for words in ("Workspace: acme", "2026-04-01 to 2026-04-30", "USD 0.60", "99.70", "99.80", found["last_hash"]):
         assert words in page
+
+
+def test_t5_the_profile_over_http_is_the_profile(api: httpx.Client, world: Client) -> None:
+    """What it holds is the business of `test_profile`; an unknown workspace has none."""
+    found = get(api, "profile")
+    asked = profile(world, "acme", load_catalog())
+    assert found == msgspec.json.decode(msgspec.json.encode(asked))
+    assert found["workspace"] == "acme"
+    assert {licence["licensed"] for licence in found["licences"]} == {False}
+    assert api.get("/api/workspaces/nobody/profile").status_code == 404
 
 
 def test_a_quiet_period_has_a_statement_and_an_unknown_workspace_none(api: httpx.Client) -> None:
