@@ -10,7 +10,7 @@ from projections.loader.kafka import COMPACTED
 from projections.loader.records import Record, Slice, TopicPartition
 from projections.migrate import migrate
 from projections.positions import loaded_offsets
-from projections.rebuild import Swap, rebuild
+from projections.rebuild import Swap, drop_beside, rebuild
 from schemas import topics
 from schemas.commands import AddFunds, CreateWorkspace
 from tests.projections.fake_source import Log, LogSource
@@ -60,7 +60,11 @@ async def test_a_rebuild_from_a_compacted_log_has_the_same_entitlements(client: 
     await load_all(client, log)
     history = client.query("SELECT count() FROM entitlements").first_row[0]
     source = CompactedSource(log)
-    done = await rebuild(f"{clickhouse_server}/{client.database}", source, swap=Swap.NEVER)
+    url = f"{clickhouse_server}/{client.database}"
+    try:
+        done = await rebuild(url, source, swap=Swap.NEVER)
+    finally:
+        drop_beside(url)  # another test gets this database
     assert source.removed == history - 1 > 0
     assert [str(compared) for compared in done.comparisons if not compared.is_same] == []
 
