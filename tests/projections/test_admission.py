@@ -56,6 +56,7 @@ ROUTES: dict[str, list[tuple[str, set[str]]]] = {
     ],
     "api_statement": [(f"/api/workspaces/acme/statement?{MARCH}&format=pdf", WHOLE)],
     "api_what_if": [(f"/api/workspaces/acme/what-if?{MARCH}&plan=essential", WHOLE)],
+    "api_profile": [("/api/workspaces/acme/profile", WHOLE)],
     "api_export": [(f"/api/workspaces/acme/exports/charges?{MARCH}", WHOLE)],
     "api_balance": [("/api/workspaces/acme/balance", WHOLE)],
     "api_ledger": [("/api/workspaces/acme/ledger", WHOLE)],

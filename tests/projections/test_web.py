@@ -177,7 +177,7 @@ def test_the_ledger_can_be_read_page_by_page(site: Site) -> None:
 def test_the_document_describes_every_operation(site: Site) -> None:
     document = site.get("/api/openapi.json").json
     assert document["openapi"] == "3.1.0"
-    assert len(document["paths"]) == 12
+    assert len(document["paths"]) == 13
     text = json.dumps(document)
     for reference in set(re.findall(r"#/components/schemas/(\w+)", text)):
         assert reference in document["components"]["schemas"]
