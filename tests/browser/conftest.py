@@ -77,7 +77,7 @@ def small_credit_catalog(folder: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a stack that stays up costs every test after it
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, with workspace acme of OWNER, whose app is `helper`, and APP_OWNER's app `orders`."""
     try:

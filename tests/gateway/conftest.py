@@ -13,7 +13,7 @@ from scripts.soaking.broker import Broker
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     try:
         artifacts = kafka_artifacts(lambda _: None)
