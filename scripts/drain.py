@@ -69,9 +69,13 @@ class _Broker:
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> _Broker:
-        for view in (self.meter, self.accounts, *self.loaded):
-            self._started.push_async_callback(view.stop)
-            await view.start()
+        try:
+            for view in (self.meter, self.accounts, *self.loaded):
+                self._started.push_async_callback(view.stop)
+                await view.start()
+        except BaseException:  # the broker went away in the middle: what has started is not left behind
+            await self._started.aclose()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

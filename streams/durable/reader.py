@@ -87,18 +87,21 @@ class GroupView:
     """
 
     def __init__(self, bootstrap: str, group: str, topic: str) -> None:
-        self._topic = topic
-        self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, isolation_level=ISOLATION
-        )
+        self._bootstrap, self._group, self._topic = bootstrap, group, topic
+        self._consumer: Any = None
 
     async def start(self) -> None:
         """Connect; joins no group."""
+        # Made here, because a client that was made and never started counts as left open.
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False, isolation_level=ISOLATION
+        )
         await _start(self._consumer)
 
     async def stop(self) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
+        """Disconnect; harmless when it never connected."""
+        if self._consumer is not None:
+            await self._consumer.stop()
 
     async def committed(self, partition: int) -> int | None:
         """The group's committed offset of a partition, None when there is none."""

@@ -69,7 +69,7 @@ class Pipeline:
         """How often a part was started again."""
         return next(state.restarts for state in self.stack.supervisor.processes() if state.name == name)
 
-    async def loaded(self, at_least: int, seconds: float = 60) -> None:
+    async def loaded(self, at_least: int, seconds: float = 120) -> None:
         """Wait until that many interactions are in ClickHouse."""
         await until(lambda: self.query("SELECT count() FROM interactions")[0][0] >= at_least, seconds)
 
@@ -77,7 +77,10 @@ class Pipeline:
         """`kill -9` a part, and wait until the supervisor has started it again and ClickHouse answers."""
         before = self.restarts(name)
         os.kill(self.pid(name), signal.SIGKILL)
-        await until(lambda: self.restarts(name) > before and self._answers())
+        await until(lambda: self.restarts(name) > before and self._runs(name) and self._answers(), 120)
+
+    def _runs(self, name: str) -> bool:
+        return any(state.name == name and state.pid for state in self.stack.supervisor.processes())
 
     def _answers(self) -> bool:
         try:
