@@ -95,7 +95,8 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
                 while not self._stop.is_set():
                     await self._read()
             finally:
-                await self._leave_all()
+                async with self._moving:  # an assignment that is under way goes on to its end, and finds its partitions
+                    await self._leave_all()
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
 
@@ -147,6 +148,8 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         try:
             places = list(assigned)
             async with self._moving:
+                if self._stop.is_set():
+                    return  # nothing is taken over any more
                 for partition in sorted({place.partition for place in places}):
                     await self._take_over(partition)
                 for place in places:

@@ -46,7 +46,7 @@ async def test_killed_after_each_step_every_crossing_gives_exactly_one_mail(
                 lambda found: len({s.delivery_id for s in found if s.status == "sent"}) == len(STEPS)
             )
             last.process.send_signal(signal.SIGTERM)
-            assert await last.ended() == 0
+            assert await last.ended() == 0, last.log.read_text()[-3000:]
         mails = Mailbox(tmp_path / "mails").mails()
         assert len(mails) == len(STEPS), "none lost, and a store that knows Message-IDs shows none twice"
         assert len({mail.message_id for mail in mails} & {s.message_id for s in steps}) == len(STEPS)
