@@ -17,11 +17,14 @@ from projections.late import NotAdmissible, admission, found, late_events
 from projections.migrate import migrate
 from projections.ranges import Days
 from projections.reconcile import Spans, reconcile
+from projections.statement import statement
 from projections.trends import trend
+from projections.usage import units_by_user
+from projections.what_if import Terms, what_if
 from schemas.changes import Contract
 from schemas.commands import AdmitLate, ApproveUpgrade, CreateWorkspace
 from schemas.ledger import LedgerRecord
-from tests.projections.loading import load_all
+from tests.projections.loading import FlakyClient, load_all
 from tests.projections.whole_world import DAY, HOUR, LATENESS, MINUTE, T0, WholeWorld
 
 SPANS = Spans(lateness_us=LATENESS)
@@ -65,12 +68,12 @@ class Books(NamedTuple):
         return next(one.name for one in late_events(self.client, "acme") if one.id == id)
 
     def admit(self, *ids: str) -> LedgerRecord:
-        """The ledger record, loaded."""
+        """The ledger record, loaded while every third insert fails, before or after it is done (L3)."""
         self.world.order(T0 + 9 * DAY, self.wanted(*ids), name="root")
         record = next(
             one for one in reversed(self.world.ledger) if one.workspace == "acme" and one.actor == "operator:root"
         )
-        asyncio.run(load_all(self.client, self.world.log))
+        asyncio.run(load_all(FlakyClient(self.client, 3), self.world.log))
         return record
 
 
@@ -152,6 +155,7 @@ def test_admitted_events_are_billed_explained_and_reconciled(books: Books) -> No
     assert (after.differences, after.recounted_units) == ((), before.recounted_units + 3 + 0 + 2 + 1)
     days = Days(date(2026, 1, 1), date(2026, 1, 1), ZoneInfo("UTC"))
     assert [(point.units, point.micros) for point in trend(books.client, "acme", days)] == [(3, 600_000)]
+    _check_that_all_models_agree(books)
     with pytest.raises(NotAdmissible, match=f"was admitted before, by operator:root, ledger record {own.sequence}"):
         books.wanted("own 2")
 
@@ -167,6 +171,35 @@ def test_admitted_events_are_billed_explained_and_reconciled(books: Books) -> No
     assert [event.id for event in entry.units[0].events] == ["own 1", "own 2", "own 3"]
     (spoke,) = explain_event(books.client, "answer", "acme")
     assert (spoke.outcome, [event.id for event in spoke.units[0].events][-1]) == ("billed", "answer")
+
+
+def _check_that_all_models_agree(books: Books) -> None:
+    """T1, U6: usage, units, trends, statement and ledger tell the same of what was admitted as of what was not."""
+    client, january = books.client, Days(date(2026, 1, 1), date(2026, 1, 31), ZoneInfo("UTC"))
+    of_units = "SELECT kind, toDate(start) AS day, count(), countIf(billable) FROM units WHERE environment = 'live'"
+    units = client.query(f"{of_units} GROUP BY kind, day ORDER BY kind, day").result_rows
+    of_days = "SELECT kind, day, sum(units), sum(billable_units) FROM usage_daily WHERE environment = 'live'"
+    assert client.query(f"{of_days} GROUP BY kind, day ORDER BY kind, day").result_rows == units
+    first = date(2026, 1, 1)
+    billable = {kind: some for kind, day, _, some in units if day == first}
+    # Ann's talk, and her own of five o'clock; bob has answered. Of sessions one more each by "longer" and "own 3".
+    assert billable == {"conversation": 3, "session": 5}
+    trends = {(point.period, point.unit): point.units for point in trend(client, "acme", january, by=("unit",))}
+    assert (trends[first, "conversation"], trends[first, "session"]) == (billable["conversation"], 0)
+    contract = {kind: some for kind, day, _, some in units if day == date(2026, 1, 4)}
+    assert (trends[date(2026, 1, 4), "session"], contract["session"]) == (1, 2)  # one of them is included (P3)
+    said = statement(client, "acme", january)
+    posted = [charge for record in books.world.ledger for charge in record.charges]
+    charged = sum(-charge.price_micros if charge.reversed else charge.price_micros for charge in posted)
+    assert said is not None
+    assert said.charged_micros == sum(point.micros for point in trend(client, "acme", january)) == charged
+    assert sum(line.charged_units for line in said.charges) == sum(trends.values()) + 1 == 5
+    (ann, bob) = [row for row in units_by_user(client) if row.workspace == "acme" and row.user in ("ann", "bob")]
+    assert (ann.conversations, ann.sessions, bob.conversations, bob.sessions) == (4, 6, 1, 1)
+    plan = books.world.catalog.plan_of_kind("contract")
+    assert plan is not None
+    lines = what_if(client, "acme", january, Terms(plan, price_micros=1)).lines
+    assert sum(line.units for line in lines) == sum(some for kind, _, _, some in units if kind == "session")
 
 
 def test_a_forged_admission_is_found(books: Books) -> None:

@@ -27,6 +27,25 @@ def test_migrations_apply_once(database_url: str) -> None:
     client.close()
 
 
+def test_what_was_admitted_before_its_migration_is_part_of_daily_usage_once(database_url: str, folder: Path) -> None:
+    """U6: also where the migration died after filling the table and is applied again."""
+    newer = [path for path in folder.glob("*.sql") if path.name >= "0013"]
+    for path in newer:
+        path.unlink()
+    client = connect(database_url)
+    migrate(client, folder)
+    body = '{"channel":"web","units":[{"kind":"session","start_us":1767225600000000,"delta":1,"billable_delta":1}]}'
+    values = f"('acme', 'late_admitted', 'bot', '{body}')"
+    client.command(f"INSERT INTO ledger_changes (workspace, change, app, body) VALUES {values}")
+    for _ in range(2):
+        migrate(client)
+        client.command("ALTER TABLE schema_migrations DELETE WHERE number > 12 SETTINGS mutations_sync = 2")
+    sums = "SELECT workspace, toString(day), app, channel, kind, sum(units), sum(billable_units) FROM usage_daily"
+    found = client.query(f"{sums} GROUP BY ALL").result_rows
+    assert found == [("acme", "2026-01-01", "bot", "web", "session", 1, 1)]
+    client.close()
+
+
 def test_an_edited_migration_is_refused_by_name(client: Client, folder: Path) -> None:
     edited = folder / "0002_interactions.sql"
     edited.write_text(edited.read_text() + "\n-- harmless\n")

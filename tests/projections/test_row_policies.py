@@ -109,6 +109,7 @@ _CHANGES = (
 _OF_RIVAL = (
     "INSERT INTO ledger_changes (workspace, sequence, change, app) "
     f"SELECT 'rival', 1, arrayJoin({list(_CHANGES)}), 'bot'",
+    "INSERT INTO ledger_changes (workspace, change, body) VALUES ('rival', 'late_admitted', '{\"units\":[{}]}')",
     "INSERT INTO ledger_charges (workspace, pool, sign) VALUES ('rival', 'bot@0', 1)",
     "INSERT INTO alerts (workspace, recipients) VALUES ('rival', [('workspace_owner', 'eve', '')])",
 )

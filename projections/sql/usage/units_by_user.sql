@@ -18,7 +18,12 @@ FROM
     GROUP BY workspace, user
     UNION ALL
     SELECT workspace, user, toInt64(0), sumIf(toInt64(delta), kind = 'conversation'), sumIf(toInt64(delta), kind = 'session')
-    FROM unit_events
+    FROM
+    (
+        SELECT workspace, user, kind, delta FROM unit_events
+        UNION ALL
+        SELECT workspace, user, kind, delta FROM late_units
+    )
     GROUP BY workspace, user
 )
 GROUP BY workspace, user

@@ -1,0 +1,74 @@
+-- Late events that an operator bills after all (U6): METER has forgotten their time, so what they add is told by the
+-- ledger alone. From here on it is part of the units and of daily usage, as it is of what is billed.
+
+-- One row per unit that admitted late events add: a unit (`delta` 1), or that one METER had counted is billable after
+-- all (`delta` 0).
+CREATE VIEW late_units AS
+SELECT
+    c.workspace AS workspace, c.app AS app, JSONExtractString(c.body, 'channel') AS channel, c.user AS user,
+    JSONExtractString(unit, 'unit_id') AS unit_id, JSONExtractString(unit, 'kind') AS kind,
+    fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC') AS start,
+    toInt8(JSONExtractInt(unit, 'delta')) AS delta, toInt8(JSONExtractInt(unit, 'billable_delta')) AS billable_delta,
+    c.sequence AS sequence, c.time AS admitted
+FROM ledger_changes AS c
+ARRAY JOIN JSONExtractArrayRaw(c.body, 'units') AS unit
+WHERE c.change = 'late_admitted';
+
+CREATE MATERIALIZED VIEW usage_daily_of_changes TO usage_daily AS
+SELECT
+    workspace,
+    toDate(fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC'), 'UTC') AS day,
+    app,
+    JSONExtractString(body, 'channel') AS channel,
+    'live' AS environment,
+    JSONExtractString(unit, 'kind') AS kind,
+    sum(JSONExtractInt(unit, 'delta')) AS units,
+    sum(JSONExtractInt(unit, 'billable_delta')) AS billable_units
+FROM ledger_changes
+ARRAY JOIN JSONExtractArrayRaw(body, 'units') AS unit
+WHERE change = 'late_admitted'
+GROUP BY workspace, day, app, channel, environment, kind;
+
+-- What was admitted before this view was there.
+INSERT INTO usage_daily (workspace, day, app, channel, environment, kind, units, billable_units)
+SELECT workspace, toDate(start, 'UTC') AS day, app, channel, 'live', kind, sum(delta), sum(billable_delta)
+FROM late_units
+GROUP BY workspace, day, app, channel, kind
+ORDER BY workspace, day, app, channel, kind
+SETTINGS insert_deduplication_token = 'admitted before 0013', max_threads = 1, max_insert_threads = 1;
+
+-- One row per unit by its newest revision, admitted ones included; a retracted unit never was (U5). Of METER's revisions
+-- and an admission the newest revision tells all but whether the unit is billable.
+CREATE OR REPLACE VIEW units AS
+SELECT
+    e.unit_id AS unit_id,
+    argMax(e.kind, e.turn) AS kind,
+    argMax(e.workspace, e.turn) AS workspace,
+    argMax(e.app, e.turn) AS app,
+    argMax(e.channel, e.turn) AS channel,
+    argMax(e.user, e.turn) AS user,
+    argMax(e.environment, e.turn) AS environment,
+    argMax(e.start, e.turn) AS start,
+    argMax(e.billable, e.turn) OR max(e.admitted_billable) AS billable,
+    argMax(e.conversation_id, e.turn) AS conversation_id,
+    argMax(e.change, e.turn) AS change,
+    change IN ('closed', 'admitted') AS closed,
+    -- In a tuple, because argMax passes over NULL.
+    argMax((e.last,), e.turn).1 AS last,
+    argMax((e.inbound,), e.turn).1 AS inbound,
+    argMax((e.outbound,), e.turn).1 AS outbound,
+    if(max(e.turn) = 0, 0, max(e.turn) - 1) AS revision
+FROM
+(
+    SELECT
+        unit_id, kind, workspace, app, channel, user, environment, start, billable, conversation_id, change, last, inbound,
+        outbound, revision + 1 AS turn, false AS admitted_billable
+    FROM unit_events
+    UNION ALL
+    SELECT
+        unit_id, kind, workspace, app, channel, user, 'live', start, false, '', 'admitted', NULL, NULL, NULL, toUInt64(0),
+        billable_delta = 1
+    FROM late_units
+) AS e
+GROUP BY unit_id
+HAVING change != 'retracted';
