@@ -44,7 +44,7 @@ _CHECKS = (
     "units", "daily", "charges", "included", "usage", "postings", "sequence", "hashes", "intact", "balances",
     "accounts", "parts", "conservation", "expired", "order",
 )  # fmt: skip
-_CHECKS_AT_ONCE = ("grants", "commands", "aside", "outcomes")
+_CHECKS_AT_ONCE = ("grants", "commands", "lapses", "aside", "outcomes")
 _JUDGED = "CREATE TEMPORARY TABLE judged (kafka_partition UInt32, kafka_offset UInt64, verdict String) ENGINE = Memory"
 
 

@@ -1,0 +1,50 @@
+"""Faults that no sum shows: the ledger adds up, hangs together, and is wrong all the same (L6)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from projections.reconcile import Spans, reconcile
+from schemas.commands import AddFunds, CreateWorkspace, decode_inbox
+from schemas.units import Watermark
+from tests.projections.loading import load_all
+from tests.projections.whole_world import DAY, HOUR, LATENESS, T0, USD, WholeWorld
+
+SPANS = Spans(lateness_us=LATENESS)
+_encode = msgspec.json.Encoder().encode
+
+
+class Hasty(WholeWorld):
+    """Its ACCOUNTS hears watermarks of a later time than METER told."""
+
+    ahead_us = 0
+
+    def to_accounts(self, value: bytes | None) -> bytes | None:
+        fact = decode_inbox(value)
+        if not self.ahead_us or not isinstance(fact, Watermark):
+            return value
+        return _encode(msgspec.structs.replace(fact, complete_us=fact.complete_us + self.ahead_us))
+
+
+@pytest.mark.parametrize(("ahead_us", "lapses_early"), [(0, False), (LATENESS, True)])
+async def test_credit_that_lapses_before_its_time_is_found(client: Client, ahead_us: int, lapses_early: bool) -> None:
+    """C3, C9: a unit from before the expiry may still come; from then on paid credit pays, and every sum is right."""
+    world = Hasty()
+    world.order(T0, CreateWorkspace("olga"))
+    world.order(T0, AddFunds(200 * USD, "p1"))
+    world.say(T0 + HOUR)
+    world.tick(T0 + 90 * DAY - HOUR)
+    world.ahead_us = ahead_us
+    world.tick(T0 + 90 * DAY + HOUR)  # complete is five hours before the expiry
+    world.say(T0 + 90 * DAY - 2 * HOUR)
+    world.ahead_us = 0
+    world.tick(T0 + 91 * DAY)
+    await load_all(client, world.log)
+    found = reconcile(client, SPANS)
+    lapsed = [record for record in world.ledger if record.kind == "lapse"]
+    assert [one.sequence for one in lapsed] == [4 if lapses_early else 5]
+    told = [(one.check, one.workspace, one.key, one.expected, one.found) for one in found.differences]
+    key = f"grant:acme/welcome at {lapsed[0].sequence}"
+    assert told == ([("lapsed before its time", "acme", key, 0, 499_800_000)] if lapses_early else [])
