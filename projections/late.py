@@ -82,7 +82,7 @@ def admission(client: Client, events: Sequence[Late], reason: str, spans: Spans)
         raise NotAdmissible("the events are of different users, apps or channels; admit them one by one (U3)")
     workspace, app, channel, user = keys.pop()
     key = {"workspace": workspace, "app": app, "channel": channel, "user": user}
-    known, wanted = _events(client, key, {event.name for event in events})
+    known, wanted = _events(client, key, {event.name for event in events}, spans)
     with_them = [*known, *wanted]
     _check_closed(client, with_them, wanted, spans)
     added = _added(
@@ -94,20 +94,35 @@ def admission(client: Client, events: Sequence[Late], reason: str, spans: Spans)
     return AdmitLate(app, channel, user, named, units, after, reason)
 
 
-def _events(client: Client, key: dict[str, str], names: set[str]) -> tuple[list[KeyEvent], list[KeyEvent]]:
+def _events(
+    client: Client, key: dict[str, str], names: set[str], spans: Spans
+) -> tuple[list[KeyEvent], list[KeyEvent]]:
     """The events of live traffic that count already, and those that are to."""
     known: list[KeyEvent] = []
     wanted: list[KeyEvent] = []
-    for *fields, environment, aside in client.query(read_sql("late/key_events.sql"), parameters=key).result_rows:
+    times: dict[tuple[str, str], int] = {}
+    for *fields, environment, what in client.query(read_sql("late/key_events.sql"), parameters=key).result_rows:
         event = KeyEvent(*fields)
         is_wanted = f"interactions-{event.partition}-{event.offset}" in names
         if is_wanted and environment != "live":
             raise NotAdmissible(f"{event.id}: {environment} traffic is counted apart and never billed (U12)")
-        if environment == "live" and (is_wanted or not aside):
-            (wanted if is_wanted else known).append(event)
+        if environment != "live" or not (is_wanted or what in ("", "admitted")):
+            continue
+        if not what and times.setdefault((event.source, event.id), event.time_us) != event.time_us:
+            event = event._replace(closed_us=_closed_before(client, event, spans))
+        (wanted if is_wanted else known).append(event)
     if len(wanted) != len(names):
         raise NotAdmissible("not every event is among the raw events of ClickHouse yet; try again in a moment")
     return known, wanted
+
+
+def _closed_before(client: Client, event: KeyEvent, spans: Spans) -> int:
+    """Up to when time was closed when the event came."""
+    asked = {
+        "partition": event.partition, "offset": event.offset, "lateness_us": spans.lateness_us,
+        "future_us": spans.future_us,
+    }  # fmt: skip
+    return int(client.query(read_sql("late/closed_before.sql"), parameters=asked).first_row[0])
 
 
 def _check_closed(client: Client, events: list[KeyEvent], wanted: list[KeyEvent], spans: Spans) -> None:

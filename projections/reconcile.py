@@ -39,13 +39,16 @@ _BOUNDED = {
 }
 _DATA = ("prices", "offers", "admitted", "admitted_units")
 _TIMELINES = ("accepted", "orders", "contract_spans", "app_spans", "publications")
-_RECOUNT = ("recounted", "priced")
+_RECOUNT = ("again", "recounted", "priced")
 _CHECKS = (
     "units", "daily", "charges", "included", "usage", "postings", "sequence", "hashes", "intact", "balances",
     "accounts", "parts", "conservation", "expired", "order",
 )  # fmt: skip
 _CHECKS_AT_ONCE = ("grants", "commands", "lapses", "aside", "outcomes")
-_JUDGED = "CREATE TEMPORARY TABLE judged (kafka_partition UInt32, kafka_offset UInt64, verdict String) ENGINE = Memory"
+_JUDGED = """
+CREATE TEMPORARY TABLE judged
+(kafka_partition UInt32, kafka_offset UInt64, verdict LowCardinality(String), complete_us Int64) ENGINE = Memory
+"""
 
 
 @dataclass(frozen=True, slots=True)

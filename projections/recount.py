@@ -10,7 +10,11 @@ from typing import NamedTuple
 
 
 class KeyEvent(NamedTuple):
-    """An event of one key: where it lies, who it is (U7), when it was (microseconds UTC), what it is."""
+    """An event of one key: where it lies, who it is (U7), when it was (microseconds UTC), what it is.
+
+    `closed_us`: up to when time was closed when it came; 0 where that does not matter, because nothing else has its
+    identity, and for a late one.
+    """
 
     partition: int
     offset: int
@@ -20,6 +24,7 @@ class KeyEvent(NamedTuple):
     time_us: int
     inbound: bool
     actor: str
+    closed_us: int = 0
 
 
 class Counted(NamedTuple):
@@ -63,11 +68,13 @@ def conversations(events: Iterable[KeyEvent], gap_us: int) -> list[list[KeyEvent
 
 
 def _distinct(events: Iterable[KeyEvent]) -> list[KeyEvent]:
-    """U7: the first of each identity."""
-    first: dict[tuple[str, str], KeyEvent] = {}
+    """U7: the first of each identity, and those that came when the time of all before them was closed."""
+    counted: dict[tuple[str, str], list[KeyEvent]] = {}
     for event in sorted(events, key=lambda one: one.offset):
-        first.setdefault((event.source, event.id), event)
-    return list(first.values())
+        before = counted.setdefault((event.source, event.id), [])
+        if not any(one.time_us >= event.closed_us for one in before):
+            before.append(event)
+    return [event for same in counted.values() for event in same]
 
 
 def _is_said(event: KeyEvent) -> bool:

@@ -72,3 +72,13 @@ FROM
 ) AS e
 GROUP BY unit_id
 HAVING change != 'retracted';
+
+-- U7: ids that were used on events of several times, whether they changed nothing or count on their own.
+CREATE VIEW reused_identities AS
+SELECT
+    i.workspace AS workspace, i.app AS app, i.channel AS channel, i.user AS user, i.environment AS environment,
+    i.source AS source, i.id AS id, count() AS arrivals, uniqExact(i.time) AS times, min(i.time) AS first, max(i.time) AS last
+FROM interactions AS i
+WHERE i.routed AND i.type != 'quarterhour.tick.v1'
+GROUP BY workspace, app, channel, user, environment, source, id
+HAVING first != last;

@@ -119,12 +119,11 @@ class OpenKey(Struct, gc=False):
         """All times of activity."""
         return Activity(self.events(), self.sealed)
 
-    def holds(self, identity: bytes) -> bool:
-        """Whether an event of this identity counts already (U7)."""
-        floor = self.windows.floor
-        if self.events().get(identity, -1) >> 2 >= floor:
+    def holds(self, identity: bytes, closed_us: int) -> bool:
+        """Whether an event of this identity counts already, of a time that is not closed (U7)."""
+        if self.events().get(identity, -1) >> 2 >= closed_us:
             return True
-        return self.sealed is not None and self.sealed.holds(identity, floor)
+        return self.sealed is not None and self.sealed.holds(identity, closed_us)
 
     def close(self, complete: int, policy: MeterPolicy, emit: Emit) -> None:
         """Close what no event at or after `complete` can change, and forget the newest events that lie before it."""

@@ -117,7 +117,7 @@ class MeterPartition:
                     if events is None:
                         events = known.events()
                     identity = identity_of(event.source, event.id)
-                    if (identity in events or known.sealed is not None) and known.holds(identity):
+                    if (identity in events or known.sealed is not None) and known.holds(identity, self._closed_us):
                         outcomes.repeated += 1
                         continue
                     conversation = known.conversation
@@ -184,7 +184,7 @@ class MeterPartition:
         self._advance(time)
         known = self._open_key(key, data)
         identity = identity_of(event.source, event.id)
-        if known.holds(identity):
+        if known.holds(identity, self._closed_us):
             self.outcomes.repeated += 1
             return
         known.changed = True

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from projections.explain import explain_event
 from projections.reconcile import Spans, reconcile
 from schemas.commands import AddFunds, CreateWorkspace, decode_inbox
 from schemas.units import Watermark
 from tests.projections.loading import load_all
-from tests.projections.whole_world import DAY, HOUR, LATENESS, T0, USD, WholeWorld
+from tests.projections.whole_world import DAY, HOUR, LATENESS, MINUTE, T0, USD, WholeWorld
 
 SPANS = Spans(lateness_us=LATENESS)
 _encode = msgspec.json.Encoder().encode
@@ -48,3 +49,34 @@ async def test_credit_that_lapses_before_its_time_is_found(client: Client, ahead
     told = [(one.check, one.workspace, one.key, one.expected, one.found) for one in found.differences]
     key = f"grant:acme/welcome at {lapsed[0].sequence}"
     assert told == ([("lapsed before its time", "acme", key, 0, 499_800_000)] if lapses_early else [])
+
+
+async def test_an_identity_used_again_once_its_time_is_closed_is_an_event_of_its_own(client: Client) -> None:
+    """U7: and until then it changes nothing, whatever its time; the recount draws the line where METER does."""
+    world = WholeWorld()
+    start = T0 + 30 * MINUTE
+    for user in ("ann", "bob", "cat", "dan"):
+        world.say(start, user, id="one")
+    world.tick(start + LATENESS + MINUTE - 1)  # the minute of `start` is the newest that is open
+    world.say(start + LATENESS, "ann", id="one")
+    world.tick(start + LATENESS + MINUTE)  # and now it is closed
+    world.say(start + LATENESS + MINUTE, "dan", id="one")
+    for _ in range(2):
+        world.say(start + LATENESS + HOUR, "bob", id="one")
+    world.say(start + 2 * DAY, "bob", id="one")
+    world.say(start, "cat", id="one")  # as it was, and late
+    world.tick(start + 3 * DAY)
+    await load_all(client, world.log)
+    units = client.query(
+        "SELECT user, count(), sum(billable) FROM units WHERE kind = 'conversation' GROUP BY user ORDER BY user"
+    ).result_rows
+    assert units == [("ann", 1, 1), ("bob", 3, 3), ("cat", 1, 1), ("dan", 2, 2)]
+    assert client.query("SELECT user FROM late").result_rows == [("cat",)]
+    assert reconcile(client, SPANS).differences == ()
+    outcomes = dict(client.query("SELECT * FROM outcomes").result_rows)
+    assert (outcomes["opened"], outcomes["repeated"], outcomes["late"]) == (7, 2, 1)
+    reused = client.query("SELECT user, id, arrivals, times FROM reused_identities ORDER BY user").result_rows
+    assert reused == [("ann", "one", 2, 2), ("bob", "one", 4, 3), ("dan", "one", 2, 2)]
+    arrivals = [(one.event.user, one.outcome) for one in explain_event(client, "one", "acme")]
+    assert [outcome for user, outcome in arrivals if user == "bob"] == ["billed", "billed", "repeated", "billed"]
+    assert [outcome for user, outcome in arrivals if user == "ann"] == ["billed", "repeated"]

@@ -1,5 +1,4 @@
--- Every event of one key (U3), and why it does not count: `late` or `rejected`; '' for one that counts, as those do that
--- were admitted (U6).
+-- Every event of one key (U3), and what it is: '' counts, and so does `admitted` (U6); `late` and `rejected` do not.
 SELECT
     kafka_partition, kafka_offset, source, id, type, toUnixTimestamp64Micro(time), direction = 'inbound', actor, environment,
     multiIf(
@@ -7,7 +6,7 @@ SELECT
             SELECT JSONExtract(event, 'partition', 'UInt32'), JSONExtract(event, 'offset', 'UInt64')
             FROM ledger_changes ARRAY JOIN JSONExtractArrayRaw(body, 'events') AS event
             WHERE workspace = {workspace:String} AND change = 'late_admitted'
-        ), '',
+        ), 'admitted',
         (kafka_partition, kafka_offset) IN (
             SELECT origin_partition, origin_offset FROM late WHERE origin_topic = 'interactions'
         ), 'late',

@@ -23,11 +23,13 @@ SELECT
         d.by_whom != '', 'admitted',
         s.verdict != '', s.verdict,
         NOT a.routed, 'rerouted',
-        a.kafka_offset > f.first_offset, 'repeated',
+        repeats > 0, 'repeated',
         a.actor = 'human_agent', 'human_agent',
         'metered'
     ) AS outcome,
-    multiIf(outcome = 'admitted', d.by_whom, outcome = 'repeated', concat('offset ', toString(f.first_offset)), s.detail) AS why
+    multiIf(outcome = 'admitted', d.by_whom, outcome = 'repeated', concat('offset ', toString(repeats - 1)), s.detail) AS why,
+    -- U7: the offset, one more, of the event that this one repeats.
+    if(has(f.counted.1, a.kafka_offset), 0, arrayLast(e -> e.1 < a.kafka_offset, f.counted).1 + 1) AS repeats
 FROM arrivals AS a
 LEFT JOIN aside AS s ON s.origin_partition = a.kafka_partition AND s.origin_offset = a.kafka_offset
 LEFT JOIN
@@ -43,8 +45,30 @@ LEFT JOIN
 ) AS d ON d.late_partition = a.kafka_partition AND d.late_offset = a.kafka_offset
 LEFT JOIN
 (
-    SELECT source, app, channel, user, environment, min(kafka_offset) AS first_offset
+    -- U7: those that count: not while one of the same identity that counts is of a time that is open yet, as METER told.
+    SELECT
+        source, app, channel, user, environment,
+        arrayFold(
+            (counted, e) -> if(arrayExists(c -> c.2 >= e.3, counted), counted, arrayPushBack(counted, e)),
+            arraySort(groupArray((
+                kafka_offset, toUnixTimestamp64Micro(arrivals.time),
+                -- Whole minutes; nothing is closed before METER has told of any.
+                if(
+                    w.lateness_us = 0, 0,
+                    intDiv(greatest(w.complete_us, toUnixTimestamp64Micro(arrivals.time) - w.lateness_us), 60000000) * 60000000
+                )
+            ))) AS events,
+            arraySlice(events, 1, 0)
+        ) AS counted
     FROM arrivals
+    ASOF LEFT JOIN
+    (
+        SELECT
+            origin_partition, origin_offset, toUnixTimestamp64Micro(complete) AS complete_us,
+            toUnixTimestamp64Micro(now) - complete_us AS lateness_us
+        FROM watermarks
+        WHERE origin_partition IN (SELECT kafka_partition FROM arrivals)
+    ) AS w ON w.origin_partition = arrivals.kafka_partition AND w.origin_offset <= arrivals.kafka_offset
     WHERE routed AND (kafka_partition, kafka_offset) NOT IN (SELECT origin_partition, origin_offset FROM aside)
     GROUP BY source, app, channel, user, environment
 ) AS f ON f.source = a.source AND f.app = a.app AND f.channel = a.channel AND f.user = a.user

@@ -9,6 +9,7 @@ FROM
         verdict, kafka_partition AS source_partition, kafka_offset AS source_offset,
         toInt64(1) AS judged_again, toInt64(0) AS set_aside
     FROM judged
+    WHERE verdict IN ('late', 'early')
     UNION ALL
     SELECT 'late', origin_partition, origin_offset, toInt64(0), toInt64(1)
     FROM late

@@ -2,7 +2,8 @@
 -- (but for late ones that an operator admitted).
 CREATE TEMPORARY TABLE recounted ENGINE = Memory AS
 WITH
-    -- U7: of one identity the first counts. Re-routed copies stand for what lay in a wrong partition.
+    -- U7: of one identity the first counts, and those that are events of their own (`again`). Re-routed copies stand for what
+    -- lay in a wrong partition.
     metered AS
     (
         SELECT
@@ -19,12 +20,13 @@ WITH
             (
                 SELECT kafka_partition, kafka_offset
                 FROM judged
-                WHERE verdict != 'late'
-                    OR (kafka_partition, kafka_offset) NOT IN (SELECT kafka_partition, kafka_offset FROM admitted)
+                WHERE verdict = 'early'
+                    OR verdict = 'late' AND (kafka_partition, kafka_offset) NOT IN (SELECT kafka_partition, kafka_offset FROM admitted)
             )
         GROUP BY sipHash128(
             interactions.workspace, interactions.app, interactions.channel, interactions.user,
-            interactions.environment, interactions.source, interactions.id
+            interactions.environment, interactions.source, interactions.id,
+            if((kafka_partition, kafka_offset) IN (SELECT kafka_partition, kafka_offset FROM again), kafka_offset + 1, 0)
         )
         -- U12: what a human agent does is nothing the app did.
         HAVING event.4 != 'human_agent'
