@@ -224,7 +224,8 @@ async def test_late_is_judged_by_the_watermark_before_the_record(client: Client)
         log.append(topics.INTERACTIONS, home_of("ann"), message(time_us, id=f"i{place}"), EVE // 1000)
     await load_all(client, log)
     with recount(client) as session:
-        judged = client.query("SELECT kafka_offset, verdict FROM judged WHERE verdict != 'moved'", settings=session).result_rows
+        query = "SELECT kafka_offset, verdict FROM judged WHERE verdict != 'moved'"
+        judged = client.query(query, settings=session).result_rows
     assert judged == [(2, "late")]
 
 
