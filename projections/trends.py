@@ -6,9 +6,9 @@ Read from `billed_quarters`, which holds quarters of an hour, so any zone's days
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -19,7 +19,9 @@ from schemas.errors import excerpt
 
 DIMENSIONS = ("app", "unit", "channel")
 """What a trend may be split by (T1)."""
-_GRANT = date(1970, 1, 1)
+_COLUMNS = {"app": "app", "unit": "unit_kind", "channel": "channel"}
+_QUARTER_SECONDS = 900
+_GRANT = 0
 _PLACE = {"free": 1, "paid": 2}
 
 
@@ -68,25 +70,40 @@ def trend(
             allowed = ", ".join(DIMENSIONS)
             raise RangeRefused("by", excerpt(dimension), "T1", f"trends are split by {allowed}")
     only = only or Filter()
-    begin, end = days.bounds()
+    begin, end = (_quarter(instant) for instant in days.bounds())
+    periods = days.periods(grain)
+    begins = begins_of(days, periods)
     parameters = {
-        "workspace": workspace, "begin_s": int(begin.timestamp()), "end_s": int(end.timestamp()), "grain": grain.value,
-        "zone": days.zone.key, "by": list(by), "app": only.app, "unit": only.unit, "channel": only.channel,
+        "workspace": workspace, "begin": begin, "end": end, "begins": begins,
+        **{f"by_{name}": column if name in by else "nothing" for name, column in _COLUMNS.items()},
+        "app": only.app, "unit": only.unit, "channel": only.channel,
     }  # fmt: skip
     rows = client.query(read_sql("reading/trend.sql"), parameters=parameters).result_rows
-    points = _points(rows)
+    points = _points(rows, dict(zip(begins, periods, strict=True)))
     groups = sorted({key[1:] for key in points}) if by else [("", "", "")]
-    periods = days.periods(grain)
     return [points.get((period, *group)) or _nothing(period, *group) for period in periods for group in groups]
 
 
-def _points(rows: Sequence[Sequence[Any]]) -> dict[tuple[Any, ...], TrendPoint]:
-    """By period and group: what each kind of credit paid, from what each account did."""
+def begins_of(days: Days, periods: Sequence[date]) -> list[int]:
+    """The quarter of an hour since 1970 (UTC) with which each period begins, or the days do.
+
+    A day that a zone left out begins with the next one, so of equal ones the last counts.
+    """
+    first = _quarter(days.bounds()[0])
+    return [max(first, _quarter(datetime.combine(period, time(), days.zone))) for period in periods]
+
+
+def _quarter(instant: datetime) -> int:
+    return int(instant.timestamp()) // _QUARTER_SECONDS
+
+
+def _points(rows: Sequence[Sequence[Any]], periods: Mapping[int, date]) -> dict[tuple[Any, ...], TrendPoint]:
+    """By period and group: what each kind of credit paid, from what each account did. `periods`: by their beginnings."""
     credits = {account: credit for period, credit, _, _, account, _, _ in rows if period == _GRANT}
     sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 8)
-    for *group, account, units, micros in rows:
-        if group[0] != _GRANT:
-            found = sums[tuple(group)]
+    for begin, *group, account, units, micros in rows:
+        if begin != _GRANT:
+            found = sums[periods[begin], *group]
             place = 3 if account.startswith("due") else _PLACE[credits[account]]
             for index, value in ((0, units), (place, units), (4, micros), (4 + place, micros)):
                 found[index] += value

@@ -6,8 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from projections.ranges import Days, Grain, RangeRefused, chosen, daily, monthly, weekly, zone_named
+from projections.ranges import Days, Grain, RangeRefused, chosen, daily, monthly, start_of, weekly, zone_named
+from projections.trends import begins_of
 
 ZONE = ZoneInfo("UTC")
 TODAY = date(2026, 3, 3)
@@ -78,3 +81,32 @@ def test_a_day_of_the_clock_change_has_23_hours() -> None:
 def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises(RangeRefused, match="IANA"):
         zone_named(name)
+
+
+ZONES = (
+    "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham",
+    "Africa/Cairo", "America/Havana", "America/Sao_Paulo", "Pacific/Kiritimati",
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(ZONES), st.dates(date(2012, 1, 1), date(2035, 1, 1)), st.integers(0, 364), st.sampled_from(Grain),
+    st.floats(0, 1, exclude_max=True),
+)  # fmt: skip
+def test_every_quarter_of_an_hour_belongs_to_the_period_of_its_local_day(
+    zone: str, first: date, more: int, grain: Grain, place: float
+) -> None:
+    """T2-T4: in any zone, across any change of its clocks, midnight's included."""
+    days = Days(first, first + timedelta(days=more), ZoneInfo(zone))
+    begin, end = (int(bound.timestamp()) // 900 for bound in days.bounds())
+    periods = days.periods(grain)
+    quarter = begin + int((end - begin) * place)
+    found = max(pair for pair in zip(begins_of(days, periods), periods, strict=True) if pair[0] <= quarter)
+    local = datetime.fromtimestamp(quarter * 900, days.zone).date()
+    assert found[1] == start_of(local, grain)
+
+
+def test_a_day_that_a_zone_left_out_has_nothing() -> None:
+    days = Days(date(2011, 12, 29), date(2011, 12, 31), ZoneInfo("Pacific/Apia"))
+    before, left_out, after = begins_of(days, days.periods(Grain.DAY))
+    assert (left_out - before, after - left_out) == (96, 0)
