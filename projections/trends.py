@@ -98,7 +98,7 @@ def _quarter(instant: datetime) -> int:
 
 
 def _points(rows: Sequence[Sequence[Any]], periods: Mapping[int, date]) -> dict[tuple[Any, ...], TrendPoint]:
-    """By period and group: what each kind of credit paid, from what each account did. `periods`: by their beginnings."""
+    """By period and group: what each kind of credit paid, from what each account did. `periods`: by their begins."""
     credits = {account: credit for period, credit, _, _, account, _, _ in rows if period == _GRANT}
     sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 8)
     for begin, *group, account, units, micros in rows:

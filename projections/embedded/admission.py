@@ -39,10 +39,11 @@ class Effect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One listening port: its name in errors and whether it only reads."""
+    """One listening port: its name in errors, whether it only reads, and whether it listens on loopback alone."""
 
     name: str
     readonly: bool
+    is_local: bool = True
 
 
 class Judge:

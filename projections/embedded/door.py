@@ -2,7 +2,7 @@
 
 Takes a request apart, lets `admission` judge it, runs it in its lane, and answers. A client that goes away ends its
 query; its half-sent INSERT is cancelled. There is no authentication: who may connect is decided by the address that
-the process listens on.
+the process listens on; web pages may not (`browsers`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from projections.embedded.admission import Door, Effect, Judge
 from projections.embedded.answers import Answer, send_plain
 from projections.embedded.body import PIECE_BYTES, Body, ClientGoneError
+from projections.embedded.browsers import web_page
 from projections.embedded.connections import Connections
 from projections.embedded.engine import Counts, Engine, Format
 from projections.embedded.errors import ClickHouseError
@@ -67,6 +68,9 @@ class _Queries:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
+            refused = web_page(headers, is_local=self._door.is_local)
+            if refused is not None:
+                raise refused
             request = read_request(scope["method"], scope["query_string"], headers)
             body = Body(receive, request.content_encoding)
         except ClickHouseError as error:

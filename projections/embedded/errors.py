@@ -14,6 +14,7 @@ _REPEATED = re.compile(r"^(?:Code: \d+\. DB::Exception: )+(?=Code: \d+\. DB::Exc
 _NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
 _VERSION = re.compile(r" \(version [^)]*\)")
 _SHORT = {
+    "ACCESS_DENIED": 497,
     "BAD_ARGUMENTS": 36,
     "INCORRECT_DATA": 117,
     "NOT_IMPLEMENTED": 48,

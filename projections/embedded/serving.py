@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
@@ -65,9 +66,9 @@ def serve(options: Options) -> int:
 
     Raises `CannotListenError`, and `DirectoryInUseError` or `ClickHouseError` where the engine does not open.
     """
-    doors = [(Door("read-write", readonly=False), _listen(options.host, options.port))]
+    doors = [_open("read-write", options.host, options.port, readonly=False)]
     if options.readonly_port is not None:
-        doors.append((Door("read-only", readonly=True), _listen(options.host, options.readonly_port)))
+        doors.append(_open("read-only", options.host, options.readonly_port, readonly=True))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     engine = Engine(options.path, options.database, options.fsync)
@@ -142,6 +143,12 @@ async def _sweep(connections: Connections) -> None:
     while True:
         await asyncio.sleep(_SESSION_SWEEP_SECONDS)
         await asyncio.to_thread(connections.end_idle)
+
+
+def _open(name: str, host: str, port: int, *, readonly: bool) -> tuple[Door, socket.socket]:
+    listener = _listen(host, port)
+    is_local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+    return Door(name, readonly, is_local), listener
 
 
 def _listen(host: str, port: int) -> socket.socket:

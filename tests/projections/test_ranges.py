@@ -84,8 +84,8 @@ def test_an_unknown_zone_is_refused(name: str) -> None:
 
 
 ZONES = (
-    "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham",
-    "Africa/Cairo", "America/Havana", "America/Sao_Paulo", "Pacific/Kiritimati",
+    "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe",
+    "Pacific/Chatham", "Africa/Cairo", "America/Havana", "America/Sao_Paulo", "Pacific/Kiritimati",
 )  # fmt: skip
 
 
