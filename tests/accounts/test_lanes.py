@@ -231,6 +231,25 @@ def test_a_workspace_of_many_grants_writes_a_page_for_a_charge_and_not_all_of_th
     assert broken_laws(account, by_workspace(ledger(outputs))["acme"]) == []
 
 
+def test_a_spent_grant_goes_with_the_charges_that_used_it_up_also_from_the_lane() -> None:
+    """Law 6, C8: once they are final nothing can return to it; until then it stays, though it pays for nothing more."""
+    policy = policy_of(catalog(free_credit={"usd": "1", "days": 30}))
+    teller = Teller()
+    more = command("more", GrantCredit(100 * USD, "x"), T0 + 1, "operator")
+    facts: list[InboxRecord] = [teller.unit("u0"), more, *(teller.unit(f"u{at}", T0 + at) for at in range(1, 5))]
+    facts += [teller.unit(f"v{at}", T0 + DAY + at) for at in range(5)]
+    told, final = raw(facts), raw([teller.clock(T0 + DAY + HOUR, HOUR)], len(facts))
+    lanes, full = AccountsPartition(3, policy), AccountsPartition(3, policy, in_lanes=False)
+    spent = "grant:acme/welcome"
+    for machine in (held_small(lanes), held_small(full)):
+        machine.step(told)
+        machine.take_changes()
+        assert machine.accounts["acme"].grants[spent].remaining_micros == 0
+        machine.step(final)
+        assert spent not in machine.accounts["acme"].grants
+    assert content(lanes) == content(full)
+
+
 def test_a_workspace_of_many_charges_writes_what_is_new_and_not_its_whole_day() -> None:
     """Law 6: 6,000 charges of one five minutes, in batches of 100."""
     machine, teller = held_small(AccountsPartition(3, policy_of(catalog(free_credit={"usd": "5000"})))), Teller()
