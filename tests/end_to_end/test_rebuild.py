@@ -11,8 +11,10 @@ from projections.loader.rows import LOADED_TOPICS
 from projections.rebuild import rebuild
 from scripts.replay.publisher import replay
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.together import answers
+from streams.durable.machine import Output
 from tests.end_to_end.logs import months_of_talk
-from tests.end_to_end.pipeline import log_of, pipeline
+from tests.end_to_end.pipeline import Pipeline, log_of, pipeline, steps_of
 
 pytestmark = pytest.mark.stack
 
@@ -37,7 +39,21 @@ async def test_l5_rebuilt_under_a_running_loader_the_totals_are_the_same(tmp_pat
         assert [str(c) for c in done.comparisons if not c.is_same] == []
         assert done.swapped
         assert running.totals() == before
-        await replay(log_of(messages[half:], "second"), running.settings, None)
+        second = log_of(messages[half:], "second")
+        await replay(second, running.settings, None)
         await running.drained()
         assert running.differences() == {}
         assert running.query("SELECT count() FROM interactions")[0][0] > len(messages)
+        await _published_again_no_query_changes(running, steps_of(second))
+
+
+async def _published_again_no_query_changes(running: Pipeline, records: list[Output]) -> None:
+    """U7, law 3: what is open is repeated, what is closed is late. `scripts.together` does it to whole logs."""
+    before = answers(running.client)
+    await running.publish(records)
+    await running.drained()
+    assert answers(running.client) == before
+    assert running.differences() == {}
+    outcomes = dict(running.query("SELECT outcome, records FROM outcomes"))
+    assert outcomes["repeated"] > 0
+    assert outcomes["late"] > 0
