@@ -117,6 +117,17 @@ async def test_parts_that_are_not_the_ledgers_lines_are_found(loaded: Client) ->
     assert found(found_, "ledger parts")[0].expected - found(found_, "ledger parts")[0].found == -PRICE
 
 
+async def test_daily_usage_that_is_not_the_sum_of_its_units_is_found(loaded: Client) -> None:
+    """T1, U12: in units and in billable ones."""
+    row = "workspace, day, app, channel, environment, kind, units, billable_units"
+    loaded.command(
+        f"INSERT INTO usage_daily ({row}) VALUES ('acme', '2026-02-09', 'bot', 'web', 'live', 'session', 2, 1)"
+    )
+    wrong = [(d.check, d.key, d.day, d.expected, d.found) for d in reconcile(loaded).differences]
+    key = "bot/web live session"
+    assert wrong == [("daily billable usage", key, "2026-02-09", 1, 2), ("daily usage", key, "2026-02-09", 1, 3)]
+
+
 async def test_grant_lines_that_do_not_make_the_balance_are_found(loaded: Client) -> None:
     loaded.command(f"DELETE FROM ledger_lines WHERE account = 'grant:{GRANT}' AND sequence = 3")
     difference = found(reconcile(loaded), "balance")[0]
