@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.commands import Command
 from schemas.errors import InvalidRecord
+from schemas.health import ANSWER_SECONDS
 from schemas.ledger import LedgerRecord
 from schemas.replies import decode_reply
 from schemas.routing import partition_of
@@ -149,7 +150,11 @@ class Requests:
                 consumer.seek(partition, max(firsts[partition], ends[partition] - KEPT // self._partitions))
             self._listening.set()
             while True:
-                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                found = await consumer.getmany(timeout_ms=1000)
+                if not found:  # silence is also what a broker that is away gives
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await consumer.end_offsets(partitions)
+                for records in found.values():
                     for record in records:
                         self._hear(record)
         finally:
