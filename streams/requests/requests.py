@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.commands import Command
 from schemas.errors import InvalidRecord
-from schemas.health import ANSWER_SECONDS
+from schemas.health import answered
 from schemas.ledger import LedgerRecord
 from schemas.replies import decode_reply
 from schemas.routing import partition_of
@@ -151,9 +151,13 @@ class Requests:
             self._listening.set()
             while True:
                 found = await consumer.getmany(timeout_ms=1000)
-                if not found:  # silence is also what a broker that is away gives
-                    async with asyncio.timeout(ANSWER_SECONDS):
-                        await consumer.end_offsets(partitions)
+                # Silence is also what a broker gives that is away; the consumer finds it again by itself.
+                away = "" if found else await answered(consumer.end_offsets(partitions[:1]), "replies are not heard")
+                if not away:
+                    self._listening.set()
+                elif self._listening.is_set():
+                    self._listening.clear()
+                    log.warning("%s", away)
                 for records in found.values():
                     for record in records:
                         self._hear(record)
