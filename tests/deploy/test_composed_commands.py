@@ -114,34 +114,37 @@ async def _assert_ready_while_kafka_is_there(servers: Servers, ports: dict[str, 
     checks = {name: (service.get("healthcheck") or {}).get("test") for name, service in ours().items()}
     urls = {name: _argv(test[1:], ports[name])[-1] for name, test in checks.items() if test is not None}
     assert set(urls) == {"meter", "accounts", "loader", "mailer", "clock", "accounts-api", "ingest", "page"}
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=30) as client:
 
-        async def told(name: str) -> dict[str, list[str]]:
+        async def told(name: str) -> list[str] | None:
+            """What a part is missing; None while it does not answer."""
             try:
                 answer = await client.get(urls[name])
             except httpx.TransportError:
-                return {name: ["it does not answer"]}
+                return None
             assert answer.json()["ready"] is (answer.status_code == 200), answer.text
-            return {name: [missing["what"] for missing in answer.json()["missing"]]}
+            return [missing["what"] for missing in answer.json()["missing"]]
 
-        async def until(missing: Callable[[str, list[str]], bool]) -> None:
+        async def ready(name: str) -> None:
             async with asyncio.timeout(90):
-                while True:
-                    found = {name: what for one in urls for name, what in (await told(one)).items()}
-                    if all(missing(name, what) for name, what in found.items()):
-                        return
+                while await told(name) != []:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
 
-        await until(lambda name, missing: missing == [])
+        async def not_ready_and_healthy(name: str) -> None:
+            async with asyncio.timeout(90):
+                while not await told(name):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.2)
+            health = await client.get(urls[name].replace("/ready", "/health"))
+            assert (health.status_code, health.json()) == (200, {"part": name, "healthy": True})
+
+        await asyncio.gather(*map(ready, urls))
         servers.freeze(True)
         try:
-            await until(lambda name, missing: bool(missing) is (name != "page"))
-            for name, url in urls.items():
-                health = await client.get(url.replace("/ready", "/health"))
-                assert (health.status_code, health.json()) == (200, {"part": name, "healthy": True})
+            await asyncio.gather(*(not_ready_and_healthy(name) for name in urls if name != "page"))
+            assert await told("page") == []
         finally:
             servers.freeze(False)
-        await until(lambda name, missing: missing == [])
+        await asyncio.gather(*map(ready, urls))
 
 
 def _assert_healthy(ports: dict[str, dict[str, str]]) -> None:
