@@ -7,11 +7,11 @@ LOADER's own (`loader.metrics`) tell of lag and of every batch; these stay when 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+
+from schemas.exposing import metrics_text
 
 _FRESHNESS = """
 SELECT topic, p50_ms / 1000, p99_ms / 1000, toFloat64(data_up_to), toFloat64(last_visible) FROM freshness ORDER BY topic
@@ -27,10 +27,7 @@ def gauges(client: Client) -> list[Metric]:
 
 def render(client: Client) -> bytes:
     """The gauges as text for Prometheus."""
-    registry = CollectorRegistry()
-    collector: Any = _Once(gauges(client))
-    registry.register(collector)
-    return generate_latest(registry)
+    return metrics_text(_Once(gauges(client)))
 
 
 class _Once:

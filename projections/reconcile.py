@@ -129,6 +129,12 @@ def record(client: Client, reconciliation: Reconciliation, seconds: float) -> No
     client.insert("reconciliations", rows, column_names=["seconds", "units", "differences"])
 
 
+def newest(client: Client) -> float | None:
+    """When the newest reconciliation finished, in seconds since 1970; None when there was none."""
+    count, finished = client.query("SELECT count(), max(toFloat64(finished)) FROM reconciliations").result_rows[0]
+    return float(finished) if count else None
+
+
 @contextmanager
 def recount(client: Client, spans: Spans | None = None, catalog: Catalog | None = None) -> Iterator[dict[str, Any]]:
     """The settings of a session with the temporary tables `judged` (U6), `recounted` and `priced` of all workspaces."""

@@ -45,8 +45,14 @@ class Settings(BaseSettings):
         24 * 3600, ge=0, le=90 * 24 * 3600, description="how late an event may arrive and still be metered (U6)"
     )
     session_timeout_seconds: int = Field(8, ge=1, le=300, description="how soon a dead worker's partitions move on")
+    group_instance_id: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,200}$",
+        description="stable name of a METER, ACCOUNTS or MAILER worker, unlike that of every other: back within the "
+        "session timeout, it has its partitions again without a rebalance",
+    )
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="port where a worker serves `/metrics`; default: none"
+        None, ge=1, le=65535, description="port where a worker serves `/metrics`, `/health`, `/ready`; default: none"
     )
     bind_address: str = Field(
         "127.0.0.1",

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from projections import reconcile as reconciling
+from projections import reconcile as reconciliation
 from projections import usage
 from projections.balance import BalanceAsOf, balance_as_of
 from projections.rebuild import Swap
@@ -33,6 +33,7 @@ from scripts import (
     late_cli,
     mail_cli,
     operating_cli,
+    reconciling,
     verify_cli,
 )
 from scripts.report import table_of
@@ -172,20 +173,34 @@ def units(
 
 
 @app.command()
-def reconcile(world: WorldName = None) -> None:
+def reconcile(
+    world: WorldName = None,
+    every_hours: Annotated[
+        int | None, typer.Option(min=1, help="go on for ever, once in so many hours; needs CLICKHOUSE_URL")
+    ] = None,
+    again_after: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="of differences, tell those that are the same so many seconds later: for live traffic"
+        ),
+    ] = None,
+) -> None:
     """Recount units from raw events in SQL, price them again, compare with the ledger; exit 1 on any difference.
 
-    What was found is remembered: `/metrics` of the page shows the newest.
+    What was found is remembered: `/metrics` of the page shows the newest. What is on its way is a difference too, until
+    it arrives; beside live traffic use --again-after.
 
-    Example: quarterhour reconcile
+    Example: quarterhour reconcile --again-after 120
     """
+    if every_hours is not None:
+        reconciling.reconcile_every(every_hours, Settings(), Console(), again_after)
 
     async def show() -> int:
         settings, console = Settings(), Console()
         async with commands.kept_clickhouse(settings, console, world) as client:
             catalog = load_catalog(settings.catalog or DEFAULT_CATALOG)
-            found = commands.reconciled(client, settings, catalog, console)
-            console.print(reconciling.format(found))
+            found = reconciling.reconciled(client, settings, catalog, console, again_after)
+            console.print(reconciliation.format(found))
             return 0 if found.is_clean else 1
 
     raise typer.Exit(asyncio.run(show()))

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -23,7 +22,7 @@ from projections.connect import connect, ensure_database
 from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
-from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog
+from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.signin import Person, issue
@@ -242,18 +241,6 @@ async def _replay_all(log: EventLog, stack: LocalStack, console: Console, speed:
             progress.update(waiting, total=most, completed=most - left)
 
         await drain(stack.settings, tell)
-
-
-def reconciled(client: Client, settings: Settings, catalog: Catalog, console: Console) -> reconcile.Reconciliation:
-    """The reconciliation with a progress bar; what it found is remembered."""
-    started = time.monotonic()
-    with progress_on(console) as progress:
-        bar = progress.add_task("ranges of workspaces", total=None)
-        found = reconcile.reconcile(
-            client, spans_of(settings), catalog, tell=lambda done, of: progress.update(bar, completed=done, total=of)
-        )
-    reconcile.record(client, found, time.monotonic() - started)
-    return found
 
 
 def _find(given: Input, stack: LocalStack) -> Findings:

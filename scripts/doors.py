@@ -37,7 +37,7 @@ class Door:
 
 
 DOORS = (
-    Door(PAGE, "Plan & Usage page", "page_port", page_command, "/ping"),
+    Door(PAGE, "Plan & Usage page", "page_port", page_command, "/ready"),
     Door(ACCOUNTS_API, "account API", "accounts_port", accounts_command, "/ready"),
     Door(INGEST, "HTTP ingest", "ingest_port", ingest_command, "/ready"),
 )

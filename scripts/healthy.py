@@ -1,4 +1,4 @@
-"""`python -m scripts.healthy URL`: exit code 0 when the address answers 200 within three seconds. For health checks.
+"""`python -m scripts.healthy URL`: exit code 0 when the address answers 200 in time. For health checks.
 
 The image has no curl, and should have none.
 """
@@ -9,7 +9,7 @@ import sys
 
 import httpx
 
-TIMEOUT_SECONDS = 3.0
+TIMEOUT_SECONDS = 4.0
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 1
     if answer.status_code != 200:
-        print(f"{arguments[0]} answered {answer.status_code}", file=sys.stderr)
+        print(f"{arguments[0]} answered {answer.status_code}: {answer.text[:500]}", file=sys.stderr)
         return 1
     return 0
 

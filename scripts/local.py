@@ -23,7 +23,7 @@ from projections.migrate import applied_migrations, drop_all, migrate, read_migr
 from schemas.settings import Settings
 from schemas.topics import topic_table
 from scripts.doors import PAGE, open_doors, signing_key
-from scripts.stack.home import StackRecord, World
+from scripts.stack.home import METRICS, StackRecord, World
 from scripts.stack.kafka_archive import make_class_archive
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 from scripts.stack.kafka_node import KafkaNode, wait_until_ready
@@ -85,7 +85,7 @@ async def local_stack(
         if workers:
             await supervisor.during(_create_topics(settings))
             await supervisor.during(asyncio.to_thread(_prepare_tables, settings, announce, renew=ours))
-            metrics = {METER: free_port(), ACCOUNTS: free_port(), LOADER: free_port()}
+            metrics = {name: free_port() for name in (METER, ACCOUNTS, LOADER, *((CLOCK,) if live else ()))}
             await supervisor.start(_workers(settings, live, metrics))
             if not settings.signing_key:
                 settings = settings.model_copy(update={"signing_key": signing_key(world.signing_key_file)})
@@ -176,6 +176,6 @@ def _record(
     addresses = {CLICKHOUSE: settings.clickhouse_url, **doors}
     if settings.kafka_bootstrap_servers:
         addresses[KAFKA] = settings.kafka_bootstrap_servers
-    addresses |= {f"{name}-metrics": f"http://127.0.0.1:{port}/metrics" for name, port in metrics.items()}
+    addresses |= {f"{name}{METRICS}": f"http://127.0.0.1:{port}/metrics" for name, port in metrics.items()}
     pids = {state.name: state.pid for state in supervisor.processes() if state.pid is not None}
     return StackRecord.of_this_process(addresses, pids)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 
-from projections.connect import connect, ensure_database
+from clickhouse_connect.driver.client import Client
+
+from projections.connect import connect, ensure_database, parse_url
 from projections.loader.collecting import collecting_seldom
 from projections.loader.kafka import KafkaSource
 from projections.loader.loading import Loader
-from projections.loader.metrics import LoadMetrics, serve
+from projections.loader.metrics import LoadMetrics
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
 from schemas import logs
 from schemas.errors import ConfigurationError, QuarterhourError
+from schemas.exposing import expose
+from schemas.health import Health, Look, watch
 from schemas.settings import Settings
 
 _log = logging.getLogger("projections.loader")
@@ -41,22 +47,40 @@ async def load(settings: Settings) -> None:
     async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
         loader = Loader(client, source)
         loader.metrics.ends = source.ends
-        with _metrics(loader.metrics, settings):
+        health = Health("loader", {"state": "it is finding out where to go on"})
+        looks: dict[str, Look] = {
+            "kafka": source.missing,
+            "clickhouse": partial(_clickhouse_missing, client, settings.clickhouse_url),
+        }
+        async with _exposed(loader.metrics, health, looks, settings):
             await loader.start()
+            health.tell("state", "")
             _log.info("loading %s", ", ".join(LOADED_TOPICS))
             await loader.run(stop)
     _log.info("stopped after %d records", loader.records_loaded)
 
 
-@contextmanager
-def _metrics(metrics: LoadMetrics, settings: Settings) -> Iterator[None]:
-    """`/metrics` within the block, if a port is given for it."""
-    stop = serve(metrics, settings.metrics_port, settings.bind_address) if settings.metrics_port else None
+@asynccontextmanager
+async def _exposed(
+    metrics: LoadMetrics, health: Health, looks: Mapping[str, Look], settings: Settings
+) -> AsyncIterator[None]:
+    """`/metrics`, `/health` and `/ready` within the block, if a port is given for them."""
+    if settings.metrics_port is None:
+        yield
+        return
+    stop = expose(metrics, health, settings.bind_address, settings.metrics_port)
+    looking = asyncio.create_task(watch(health, looks))
     try:
         yield
     finally:
-        if stop is not None:
-            stop()
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
+        await asyncio.to_thread(stop)
+
+
+async def _clickhouse_missing(client: Client, url: str) -> str:
+    return "" if await asyncio.to_thread(client.ping) else f"ClickHouse at {parse_url(url)} is away"
 
 
 def main() -> int:

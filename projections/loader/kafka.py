@@ -13,6 +13,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.loader.records import Record, Slice, SourceFault, TopicPartition
+from schemas.health import answered
 from schemas.topics import topic_table
 
 _READ_SECONDS = 30.0
@@ -128,6 +129,11 @@ class KafkaSource:
         """Where the partitions end, as far as the last fetch told."""
         found = {TopicPartition(*place): self._consumer.highwater(place) for place in self._consumer.assignment()}
         return {place: end for place, end in found.items() if end is not None}
+
+    async def missing(self) -> str:
+        """A sentence when Kafka does not answer, else nothing."""
+        asked = self._consumer.end_offsets([aiokafka.TopicPartition(self._topics[0], 0)])
+        return await answered(asked, f"Kafka at {self._servers} is away")
 
     async def _getmany(self, max_records: int, timeout_seconds: float) -> list[Record]:
         try:

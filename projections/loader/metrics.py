@@ -10,9 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from projections.loader.records import Appends, TopicPartition
@@ -83,21 +81,6 @@ class LoadMetrics:
             position.add_metric(where, offset)
             lag.add_metric(where, max(ends.get(place, offset) - offset, 0))
         return (position, lag)
-
-
-def serve(metrics: LoadMetrics, port: int, address: str) -> Callable[[], None]:
-    """Answer `/metrics` in a thread of its own; what stops it."""
-    registry = CollectorRegistry()
-    collector: Any = metrics
-    registry.register(collector)
-    server, thread = start_http_server(port, address, registry)
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
 
 
 def _bucket(age_seconds: float) -> float:

@@ -23,6 +23,7 @@ from projections.web.gate import Gate, signed_of
 from projections.web.pages import Pages
 from projections.web.sign_in import sign_in_routes
 from schemas.catalog import Catalog
+from schemas.health import JSON, health_answer, ready_answer
 from schemas.settings import Settings
 from schemas.signin import usable_key
 
@@ -42,7 +43,7 @@ _HEADERS = (
 def application(
     database: Database, catalog: Catalog, settings: Settings | None = None, accounts: AccountApi | None = None
 ) -> Starlette:
-    """The application; `/ping` answers without asking ClickHouse.
+    """The application; `/health` answers without asking ClickHouse, `/ready` asks it.
 
     `settings`: the signing key (without one there is no sign-in: loopback's names only, and nothing can be changed) and
     the account API's address, unless `accounts` is given.
@@ -52,8 +53,18 @@ def application(
     accounts = accounts or AccountApi(settings.accounts_url)
     pages = Pages(database, catalog, accounts, settings)
 
-    def ping(_: Request) -> Response:
-        return PlainTextResponse("Ok.\n")
+    async def healthy(_: Request) -> Response:
+        status, body = health_answer("page")
+        return Response(body, status, media_type=JSON)
+
+    def ready(_: Request) -> Response:
+        missing = ""
+        try:
+            database.ask(lambda client: client.command("SELECT count() FROM schema_migrations"))
+        except NotReady as error:
+            missing = str(error)
+        status, body = ready_answer("page", {"clickhouse": missing})
+        return Response(body, status, media_type=JSON)
 
     def metrics(_: Request) -> Response:
         try:
@@ -71,7 +82,8 @@ def application(
 
     return Starlette(
         routes=[
-            Route("/ping", ping), Route("/metrics", metrics), *api.routes(database, catalog), *pages.routes(),
+            Route("/health", healthy), Route("/ready", ready), Route("/metrics", metrics),
+            *api.routes(database, catalog), *pages.routes(),
             *acting_routes(pages, accounts), *sign_in_routes(key, pages.render),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],

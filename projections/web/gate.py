@@ -23,7 +23,7 @@ from schemas.errors import QuarterhourError
 from schemas.signin import Person, SignInRefused, person_of
 
 COOKIE = "quarterhour"
-OPEN = frozenset({"/ping", "/metrics", "/sign-in", "/sign-out", "/api/openapi.json"})
+OPEN = frozenset({"/health", "/ready", "/metrics", "/sign-in", "/sign-out", "/api/openapi.json"})
 """What needs no sign-in, beside `/static/`: none of it says anything of a workspace."""
 
 

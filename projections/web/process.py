@@ -6,5 +6,5 @@ import sys
 
 
 def command(port: int) -> list[str]:
-    """The argument list that serves on loopback, with this Python. `/ping` answers when ready; SIGTERM stops it."""
+    """The argument list that serves on loopback, with this Python; `/ready` says when. SIGTERM stops it."""
     return [sys.executable, "-m", "projections.web", "--port", str(port)]

@@ -12,20 +12,25 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urljoin
 
+import httpx
+import msgspec
 import psutil
 from aiokafka.errors import KafkaError
 
 from projections.connect import connect
 from schemas.errors import ConfigurationError
+from schemas.health import Ready
 from schemas.settings import Settings
 from schemas.topics import INTERACTIONS
+from scripts.doors import DOORS
 from scripts.operating.brokers import topic_states
-from scripts.stack.home import Home
+from scripts.stack.home import METRICS, Home
 from scripts.stack.ports import is_free
 from streams.durable.reader import PartitionReader
 
@@ -170,6 +175,38 @@ async def _stack(settings: Settings, home: Home) -> Finding:
     return Finding("stack", Verdict.SKIPPED, "none runs here")
 
 
+async def _parts(settings: Settings, home: Home) -> Finding:
+    for world in home.worlds():
+        record = world.running()
+        if record is None:
+            continue
+        asked = _ready_addresses(record.addresses)
+        async with httpx.AsyncClient(timeout=5) as client:
+            told = await asyncio.gather(*(_missing(client, *one) for one in asked.items()))
+        missing = [words for words in told if words]
+        if missing:
+            advice = f"wait for what is named, or see {world.logs}"
+            return Finding("parts", Verdict.WARNING, "; ".join(missing), advice)
+        return Finding("parts", Verdict.GOOD, f"{', '.join(asked)}: ready")
+    return Finding("parts", Verdict.SKIPPED, "no stack runs here")
+
+
+def _ready_addresses(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Where each part of a running stack says whether it is ready."""
+    parts = {name.removesuffix(METRICS): url for name, url in addresses.items() if name.endswith(METRICS)}
+    parts |= {door.name: addresses[door.name] for door in DOORS if door.name in addresses}
+    return {name: urljoin(url, "/ready") for name, url in parts.items()}
+
+
+async def _missing(client: httpx.AsyncClient, name: str, url: str) -> str:
+    try:
+        answer = await client.get(url)
+        told = msgspec.json.decode(answer.content, type=Ready)
+    except (httpx.HTTPError, msgspec.MsgspecError) as error:
+        return f"{name} does not answer: {str(error) or type(error).__name__}"
+    return "" if told.ready else f"{name} is not ready: {'; '.join(missing.words for missing in told.missing)}"
+
+
 async def _topics(settings: Settings, home: Home) -> Finding:
     if not settings.kafka_bootstrap_servers:
         return Finding("topics", Verdict.SKIPPED, "no Kafka runs or is given")
@@ -229,6 +266,7 @@ CHECKS: dict[str, Check] = {
     "disk": _disk,
     "ports": _ports,
     "stack": _stack,
+    "parts": _parts,
     "topics": _topics,
     "clock": _clock,
     "ClickHouse": _clickhouse,

@@ -23,6 +23,8 @@ import psutil
 from scripts.stack.locks import Held, file_lock
 
 DEFAULT_WORLD = "default"
+METRICS = "-metrics"
+"""After the name of a part: the record's name of where its `/metrics` are; `/health` and `/ready` are beside them."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _SAME_START_SECONDS = 0.5
 

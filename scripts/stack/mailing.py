@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.settings import Settings
 from scripts.stack import mailbox
+from scripts.stack.home import METRICS
 from scripts.stack.ports import free_port, given_or_free
 from scripts.stack.process import ProcessSpec
 
@@ -17,7 +18,7 @@ def open_mail(settings: Settings, directory: Path) -> tuple[list[ProcessSpec], d
     """The processes, in start order, and their addresses by name; caught mails are kept in `directory`."""
     specs: list[ProcessSpec] = []
     metrics_port = free_port()
-    addresses = {f"{MAILER}-metrics": f"http://127.0.0.1:{metrics_port}/metrics"}
+    addresses = {f"{MAILER}{METRICS}": f"http://127.0.0.1:{metrics_port}/metrics"}
     if not settings.smtp_url:
         smtp_port = given_or_free(settings.mail_port, "the mail catcher", "QUARTERHOUR_MAIL_PORT")
         http_port = free_port()

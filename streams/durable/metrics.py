@@ -6,9 +6,7 @@ Counts come from the machines, whose state holds them; so they go on after a res
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from streams.durable.actor import PartitionActor
@@ -46,11 +44,3 @@ class WorkerMetrics:
                 position.add_metric(where, actor.position)
                 lag.add_metric(where, max(self._ends.get(partition, actor.position) - actor.position, 0))
         return (outcomes, position, lag, filled, batches, records)
-
-
-def render(metrics: WorkerMetrics) -> bytes:
-    """The metrics as text."""
-    registry = CollectorRegistry()
-    collector: Any = metrics
-    registry.register(collector)
-    return generate_latest(registry)

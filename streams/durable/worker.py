@@ -20,13 +20,14 @@ import faust.streams
 import mode
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
-from schemas import logs
+from schemas import health, logs
 from schemas.errors import ConfigurationError, QuarterhourError
+from schemas.exposing import metrics_text
 from schemas.settings import Settings
 from streams.durable.actor import ActorContext, PartitionActor
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
-from streams.durable.metrics import WorkerMetrics, render
+from streams.durable.metrics import WorkerMetrics
 from streams.durable.producer import new_producer
 from streams.durable.reader import GroupView
 from streams.durable.transport import BatchTransport, StockTransport
@@ -91,6 +92,9 @@ class PartitionWorker:
         self._producer: Any = None
         self._group: GroupView | None = None
         self._context: ActorContext | None = None
+        self._health = health.Health(
+            role.group.removeprefix("quarterhour-"), {"kafka": "", "group": "the group has assigned nothing yet"}
+        )
         self.app = self._new_app(work_directory)
 
     def _new_app(self, work_directory: Path) -> Any:
@@ -111,6 +115,7 @@ class PartitionWorker:
             stream_wait_empty=False,  # nothing is acknowledged to Faust, so never wait for that
             stream_buffer_maxsize=64 if settings.transport == "batch" else 4096,
             broker_session_timeout=settings.session_timeout_seconds,
+            consumer_group_instance_id=settings.group_instance_id or None,
             broker_heartbeat_interval=max(settings.session_timeout_seconds / 4, 0.5),
             broker_request_timeout=max(40, settings.session_timeout_seconds + 10),
             broker_max_poll_records=POLL_RECORDS,  # of the stock transport; the batch one takes runs (see `runs`)
@@ -130,7 +135,18 @@ class PartitionWorker:
         @app.page("/metrics")  # type: ignore[untyped-decorator]
         async def metrics(view: Any, request: Any) -> Any:
             actors = {partition: actor for partition, (actor, _) in self._actors.items()}
-            return view.bytes(render(WorkerMetrics(role.group, actors, self._ends)), content_type="text/plain")
+            return view.bytes(metrics_text(WorkerMetrics(role.group, actors, self._ends)), content_type="text/plain")
+
+        @app.page("/health")  # type: ignore[untyped-decorator]
+        async def healthy(view: Any, request: Any) -> Any:
+            self._health.turned()  # this answer is given by the loop
+            return _told(view, self._health.healthy())
+
+        @app.page("/ready")  # type: ignore[untyped-decorator]
+        async def ready(view: Any, request: Any) -> Any:
+            self._health.turned()
+            self._health.tell("recovery", self._recovering())
+            return _told(view, self._health.ready())
 
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         app.on_partitions_revoked.connect(self._revoked, weak=False)
@@ -160,6 +176,7 @@ class PartitionWorker:
                 task = asyncio.create_task(self._guard(actor), name=f"actor-{partition}")
                 self._actors[partition] = (actor, task)
             resumed = [p for p, (actor, _) in self._actors.items() if actor is kept.get(p)]
+            self._health.tell("group", "")
             log.info("generation %s: assigned %s, state kept for %s", generation, partitions, resumed)
         except Exception as error:
             self._fault("on assignment", error)
@@ -175,6 +192,7 @@ class PartitionWorker:
 
         What an actor had not made durable is repeated by the partition's next owner.
         """
+        self._health.tell("group", "the group is assigning anew")
         actors, self._actors = self._actors, {}
         for actor, task in actors.values():
             actor.stop()
@@ -236,6 +254,11 @@ class PartitionWorker:
         else:
             crash(where)
 
+    def _recovering(self) -> str:
+        """Which partitions' state is still being read, as a sentence; empty for none."""
+        left = sorted(partition for partition, (actor, _) in self._actors.items() if actor.position is None)
+        return f"the state of partitions {left} is being recovered" if left else ""
+
     async def _commit_for_ever(self) -> None:
         """Step 4: the committed offset follows the positions, for lag and for a quick start."""
         while True:
@@ -256,13 +279,16 @@ class PartitionWorker:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             actors = {partition: actor for partition, (actor, _) in self._actors.items()}
-            if self._group is None or not actors:
+            if self._group is None:
                 continue
             try:
-                ends = await asyncio.wait_for(self._group.ends(actors), 5 * WATCH_SECONDS)
-            except (KafkaError, ConsumerStoppedError, TimeoutError):
+                # Who was assigned nothing stands by; whether the broker is there is asked all the same.
+                ends = await asyncio.wait_for(self._group.ends(actors or (0,)), 5 * WATCH_SECONDS)
+            except (KafkaError, ConsumerStoppedError, TimeoutError) as error:
+                self._health.tell("kafka", f"Kafka at {self._settings.kafka_bootstrap_servers} is away: {error!r}")
                 continue  # no broker, nothing to deliver; or we are stopping
-            self._ends = ends
+            self._health.tell("kafka", "")
+            self._ends = ends = {partition: end for partition, end in ends.items() if partition in actors}
             for partition, end in ends.items():
                 actors[partition].note_end(end)
             positions = {partition: actor.position for partition, actor in actors.items()}
@@ -285,6 +311,10 @@ class PartitionWorker:
             worker.execute_from_commandline()
         except SystemExit as end:
             sys.exit(EXIT_CRASHED if end.code else 0)
+
+
+def _told(view: Any, answer: health.Answer) -> Any:
+    return view.bytes(answer.body, content_type=health.JSON, status=answer.status)
 
 
 def _raw_message(message: Any) -> RawRecord:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from schemas.instants import MICROS_PER_SECOND
@@ -42,18 +40,3 @@ class MailerMetrics:
         age = 0.0 if oldest_us is None else max(self._clock() - oldest_us, 0) / MICROS_PER_SECOND
         oldest = GaugeMetricFamily("quarterhour_mails_oldest_unsent_seconds", "Age of the oldest of them", value=age)
         return (mails, records, unsent, oldest)
-
-
-def serve(metrics: MailerMetrics, address: str, port: int) -> Callable[[], None]:
-    """Serve `/metrics` from a thread; returns what stops it."""
-    registry = CollectorRegistry()
-    collector: Any = metrics
-    registry.register(collector)
-    server, thread = start_http_server(port, address, registry)
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop

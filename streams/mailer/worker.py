@@ -24,6 +24,8 @@ from aiokafka.errors import KafkaError
 
 from schemas import logs
 from schemas.errors import QuarterhourError
+from schemas.exposing import expose
+from schemas.health import Health, answered, watch
 from schemas.mails import DeliveryChannel
 from schemas.settings import Settings
 from schemas.topics import ALERTS, MAIL_RETRIES, MAILER_CHANGELOG
@@ -36,7 +38,7 @@ from streams.mailer.desk import Desk, DeskPolicy
 from streams.mailer.dispatcher import STEPS, Dispatcher, wall_clock_us
 from streams.mailer.hooks import WebhookCarrier
 from streams.mailer.journal import Journal
-from streams.mailer.metrics import MailerMetrics, serve
+from streams.mailer.metrics import MailerMetrics
 from streams.mailer.outbound import Carrier
 from streams.mailer.retrying import RetryPolicy
 from streams.mailer.smtp import SmtpCarrier, sender_domain
@@ -82,6 +84,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._gone: Counter[str] = Counter()
         self._moving = asyncio.Lock()  # records are planned between rebalances, not during one
         self._stop = asyncio.Event()
+        self._health = Health("mailer", {"kafka": "Kafka has not answered yet", "group": "nothing is assigned yet"})
         self._held = AsyncExitStack()
 
     async def run(self) -> None:
@@ -90,19 +93,26 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with self._held:
             await self._start()
-            following = asyncio.create_task(_guard(self._book.follow()))
+            beside = [
+                asyncio.create_task(_guard(self._book.follow())),
+                asyncio.create_task(_guard(watch(self._health, {"kafka": self._kafka_missing}))),
+            ]
             try:
                 while not self._stop.is_set():
                     await self._read()
             finally:
                 async with self._moving:  # an assignment that is under way goes on to its end, and finds its partitions
                     await self._leave_all()
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                    for task in beside:
+                        task.cancel()
+                    await asyncio.gather(*beside, return_exceptions=True)
 
     async def _start(self) -> None:
         settings, held = self._settings, self._held
         bootstrap = settings.kafka_bootstrap_servers
+        if settings.metrics_port is not None:
+            metrics = MailerMetrics(self._desks, self._gone, wall_clock_us)
+            held.callback(expose(metrics, self._health, settings.bind_address, settings.metrics_port))
         self._producer = new_producer(bootstrap, f"{GROUP}-{os.getpid()}", throwaway=settings.throwaway)
         await self._producer.start()
         held.push_async_callback(self._producer.stop)
@@ -112,12 +122,10 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         hooks = WebhookCarrier(self._book.book.find, settings.mail_timeout_seconds, loopback=settings.webhook_loopback)
         held.push_async_callback(hooks.close)
         self._carriers: dict[DeliveryChannel, Carrier] = {"email": self._smtp, "webhook": hooks}
-        if settings.metrics_port is not None:
-            metrics = MailerMetrics(self._desks, self._gone, wall_clock_us)
-            held.callback(serve(metrics, settings.bind_address, settings.metrics_port))
         self._consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=GROUP,
+            group_instance_id=settings.group_instance_id or None,
             enable_auto_commit=False,  # the changelog says where to go on
             auto_offset_reset="earliest",  # until we have said where; what is below that is dropped
             isolation_level=ISOLATION,
@@ -154,11 +162,13 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
                     await self._take_over(partition)
                 for place in places:
                     await self._go_to(place)
+            self._health.tell("group", "")
         except Exception:
             crash("on assignment")
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """See aiokafka: let go of all partitions, attempts under way ended if they end soon."""
+        self._health.tell("group", "the group is assigning anew")
         try:
             async with self._moving:
                 await self._leave_all()
@@ -193,6 +203,10 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     async def _publish(self, outputs: Any) -> None:
         await produce(self._producer, outputs)
+
+    async def _kafka_missing(self) -> str:
+        where = f"Kafka at {self._settings.kafka_bootstrap_servers} is away"
+        return await answered(self._consumer.end_offsets([TopicPartition(ALERTS, 0)]), where)
 
     def _desks(self) -> dict[int, Desk]:
         return {partition: place.dispatcher.desk for partition, place in self._places.items()}

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.commands import Command
 from schemas.errors import InvalidRecord
+from schemas.health import answered
 from schemas.ledger import LedgerRecord
 from schemas.replies import decode_reply
 from schemas.routing import partition_of
@@ -69,6 +70,7 @@ class Requests:
         self._looking: dict[Key, asyncio.Task[None]] = {}
         self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self._listening = asyncio.Event()
+        self._away = ""
         self._tail: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Requests:
@@ -84,8 +86,8 @@ class Requests:
 
     @property
     def listening(self) -> bool:
-        """Whether replies are heard."""
-        return self._listening.is_set()
+        """Whether replies are heard, as far as the last look told."""
+        return self._listening.is_set() and not self._away
 
     async def ask(self, command: Command) -> Answer | None:
         """Give a command; its answer, or None when none came in time: ask again with the same command, or the desk.
@@ -147,9 +149,13 @@ class Requests:
             firsts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
             for partition in partitions:
                 consumer.seek(partition, max(firsts[partition], ends[partition] - KEPT // self._partitions))
+            self._away = ""
             self._listening.set()
             while True:
-                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                found = await consumer.getmany(timeout_ms=1000)
+                # Silence is also what a broker gives that is away; the consumer finds it again by itself.
+                self._away = "" if found else await answered(consumer.end_offsets(partitions[:1]), "no broker")
+                for records in found.values():
                     for record in records:
                         self._hear(record)
         finally:

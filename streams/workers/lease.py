@@ -16,6 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from schemas.health import answered
 from schemas.topics import CLOCK_LEASE
 
 log = logging.getLogger("quarterhour.lease")
@@ -50,11 +51,15 @@ class _Owner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
 
 class Lease:
-    """One member of the election (see `new_lease`). Use as an async context manager."""
+    """One member of the election (see `new_lease`). Use as an async context manager.
+
+    `joined`: the group has said who owns the partition, this member or another.
+    """
 
     def __init__(self, consumer: Any, name: str) -> None:
         self._partition = TopicPartition(CLOCK_LEASE, 0)
         self._name = name
+        self.joined = False
         self._elected = False
         self._last: int | None = None
         self._consumer = consumer
@@ -75,14 +80,14 @@ class Lease:
         """The group has assigned the partition, to us or to another."""
         if ours:
             self._consumer.pause(self._partition)
-        self._elected, self._last = ours, None
+        self._elected, self._last, self.joined = ours, None, True
         log.info("%s %s", self._name, "is elected" if ours else "stands by")
 
     def lost(self, why: str) -> None:
         """We are not the owner any more, as far as we know."""
         if self._elected:
             log.info("%s is no more elected: %s", self._name, why)
-        self._elected = False
+        self._elected = self.joined = False
 
     async def renew(self, instant_us: int) -> bool:
         """Whether we may publish something of this instant: we are the owner, and nothing later was published."""
@@ -100,6 +105,10 @@ class Lease:
             return False
         self._last = instant_us
         return self._elected
+
+    async def kafka_missing(self) -> str:
+        """A sentence when the broker does not answer, else nothing."""
+        return await answered(self._consumer.end_offsets([self._partition]), "Kafka is away")
 
     async def wait(self, seconds: float) -> None:
         """Let time pass; being seen to wait is what keeps a member that reads nothing in the group."""

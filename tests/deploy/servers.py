@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ class Servers:
     supervisor: Supervisor
     served: bool
     """Whether ClickHouse is a server of its own, with users and row policies."""
+    freeze: Callable[[bool], None]
+    """Stop Kafka's clock, and let it go on: for its clients it is away meanwhile."""
 
 
 def why_no_docker() -> str | None:
@@ -64,7 +67,13 @@ async def local_servers(folder: Path) -> AsyncIterator[Servers]:
     async with Supervisor(folder / "logs", announce=print, signals=False) as supervisor:
         clickhouse = ProcessSpec("clickhouse", clickhouse_command(folder / "clickhouse", port), ready=ready)
         await supervisor.start([node.process("kafka"), clickhouse])
-        yield Servers(node.bootstrap, f"{address}/{DATABASE}", supervisor, served=False)
+
+        def freeze(frozen: bool) -> None:
+            (pid,) = (state.pid for state in supervisor.processes() if state.name == "kafka")
+            assert pid is not None
+            os.killpg(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+        yield Servers(node.bootstrap, f"{address}/{DATABASE}", supervisor, served=False, freeze=freeze)
     assert supervisor.failure is None, supervisor.failure
 
 
@@ -79,5 +88,10 @@ async def container_servers(folder: Path) -> AsyncIterator[Servers]:
     with DockerCompose(ROOT, wait=True, services=["kafka", "clickhouse"]):
         url = f"http://quarterhour:{password}@127.0.0.1:8123/{DATABASE}"
         async with Supervisor(folder / "logs", announce=print, signals=False) as supervisor:
-            yield Servers("127.0.0.1:9094", url, supervisor, served=True)
+            yield Servers("127.0.0.1:9094", url, supervisor, served=True, freeze=_freeze_container)
         assert supervisor.failure is None, supervisor.failure
+
+
+def _freeze_container(frozen: bool) -> None:
+    arguments = ["docker", "compose", "pause" if frozen else "unpause", "kafka"]
+    subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=60)

@@ -24,6 +24,7 @@ from scripts.drain import drain
 from scripts.replay.publisher import replay
 from scripts.stack.ports import free_port
 from scripts.stack.process import ProcessSpec
+from streams.workers.clock import ClockMetrics
 from tests.deploy.composed import ROOT, ours
 from tests.deploy.observed import metrics_in, queries, scrape_targets
 from tests.deploy.servers import Servers, container_servers, local_servers
@@ -39,6 +40,8 @@ KINDS = [
     pytest.param(container_servers, id="containers", marks=pytest.mark.docker),
 ]
 ONCE = ("prepare",)
+LATER = ("reconcile", "clock")
+"""The recount is for when everything has arrived, and the log brings its own time."""
 
 
 @pytest.mark.parametrize("servers", KINDS)
@@ -49,10 +52,14 @@ async def test_the_composed_commands_meter_and_reconcile(servers: NewServers, tm
         await replay(log_of(MESSAGES), settings, None)
         await drain(settings, stuck_seconds=60)
         _assert_counts(found.clickhouse)
+        await found.supervisor.start([_spec("reconcile", found, ports)])
+        await _assert_reconciled(found.clickhouse)
         await asyncio.to_thread(_assert_healthy, ports)
         await asyncio.to_thread(_assert_observed, ports)
         restarts = {state.name: state.restarts for state in found.supervisor.processes() if state.restarts}
         assert restarts == {}
+        await found.supervisor.start([_spec("clock", found, ports)])
+        await _assert_ready_while_kafka_is_there(found, ports)
 
 
 async def _start(servers: Servers) -> dict[str, dict[str, str]]:
@@ -66,15 +73,15 @@ async def _start(servers: Servers) -> dict[str, dict[str, str]]:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     ports: dict[str, dict[str, str]] = {}
-    specs = []
-    for name, service in ours().items():
-        if name in (*ONCE, "clock"):  # the log brings its own time
-            continue
-        ports[name] = {composed: str(free_port()) for composed in ("9100", "8080", "8081", "8082")}
-        argv = _argv(service["command"], ports[name])
-        specs.append(ProcessSpec(name, argv, _environment(service, servers, ports[name])))
-    await servers.supervisor.start(specs)
+    names = set(ours()) - {*ONCE, *LATER}
+    await servers.supervisor.start([_spec(name, servers, ports) for name in sorted(names)])
     return ports
+
+
+def _spec(name: str, servers: Servers, ports: dict[str, dict[str, str]]) -> ProcessSpec:
+    service = ours()[name]
+    ports[name] = {composed: str(free_port()) for composed in ("9100", "8080", "8081", "8082")}
+    return ProcessSpec(name, _argv(service["command"], ports[name]), _environment(service, servers, ports[name]))
 
 
 def _assert_counts(clickhouse: str) -> None:
@@ -89,24 +96,73 @@ def _assert_counts(clickhouse: str) -> None:
         client.close()
 
 
+async def _assert_reconciled(clickhouse: str) -> None:
+    """The service that reconciles daily has done so once, when it started."""
+    client = connect(clickhouse)
+    try:
+        async with asyncio.timeout(60):
+            while reconcile.newest(client) is None:  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.2)
+        (found,) = client.query("SELECT arraySum(mapValues(differences)) FROM reconciliations").result_rows
+        assert found[0] == 0
+    finally:
+        client.close()
+
+
+async def _assert_ready_while_kafka_is_there(servers: Servers, ports: dict[str, dict[str, str]]) -> None:
+    """Every part but the page, which stands on ClickHouse, is not ready while Kafka is away, and lives on."""
+    checks = {name: (service.get("healthcheck") or {}).get("test") for name, service in ours().items()}
+    urls = {name: _argv(test[1:], ports[name])[-1] for name, test in checks.items() if test is not None}
+    assert set(urls) == {"meter", "accounts", "loader", "mailer", "clock", "accounts-api", "ingest", "page"}
+    async with httpx.AsyncClient(timeout=30) as client:
+
+        async def told(name: str) -> list[str] | None:
+            """What a part is missing; None while it does not answer."""
+            try:
+                answer = await client.get(urls[name])
+            except httpx.TransportError:
+                return None
+            assert answer.json()["ready"] is (answer.status_code == 200), answer.text
+            return [missing["what"] for missing in answer.json()["missing"]]
+
+        async def ready(name: str) -> None:
+            async with asyncio.timeout(90):
+                while await told(name) != []:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.2)
+
+        async def not_ready_and_healthy(name: str) -> None:
+            async with asyncio.timeout(90):
+                while not await told(name):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.2)
+            health = await client.get(urls[name].replace("/ready", "/health"))
+            assert (health.status_code, health.json()) == (200, {"part": name, "healthy": True})
+
+        await asyncio.gather(*map(ready, urls))
+        servers.freeze(True)
+        try:
+            await asyncio.gather(*(not_ready_and_healthy(name) for name in urls if name != "page"))
+            assert await told("page") == []
+        finally:
+            servers.freeze(False)
+        await asyncio.gather(*map(ready, urls))
+
+
 def _assert_healthy(ports: dict[str, dict[str, str]]) -> None:
-    checked = 0
-    for name, service in ours().items():
-        test: Sequence[str] | None = (service.get("healthcheck") or {}).get("test")
-        if test is None or name not in ports:
-            continue
-        argv = _argv(test[1:], ports[name])
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT)
-        assert done.returncode == 0, (name, done.stderr)
-        checked += 1
-    assert checked >= 7
+    """Every check is the same program; it is run for one, the others' addresses are asked below."""
+    tests = {name: service["healthcheck"]["test"] for name, service in ours().items() if "healthcheck" in service}
+    assert {tuple(test[:-1]) for test in tests.values()} == {("CMD", "python", "-m", "scripts.healthy")}
+    argv = _argv(tests["meter"][1:], ports["meter"])
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def _assert_observed(ports: dict[str, dict[str, str]]) -> None:
     """Every metric that a rule or panel asks for is served by one of the scraped targets."""
-    served: set[str] = {"up"}
+    served = {"up", *(family.name for family in ClockMetrics().collect())}
     for target in scrape_targets():
         name, port = target.split(":")
+        if name == "clock":
+            continue  # it is not started yet
         text = httpx.get(f"http://127.0.0.1:{ports[name][port]}/metrics", timeout=10).text
         families = [family for family in text_string_to_metric_families(text) if family.name.startswith("quarterhour_")]
         assert families, target

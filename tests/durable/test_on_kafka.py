@@ -18,7 +18,7 @@ from aiokafka.errors import for_code
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import INTERACTIONS, METER_CHANGELOG
-from scripts.soaking.crew import Crew
+from scripts.soaking.crew import Crew, Worker
 from scripts.soaking.disturbance import Disturbance
 from scripts.soaking.trial import Trial
 from streams.durable.failpoints import STEPS
@@ -98,6 +98,30 @@ async def test_a_worker_paused_past_its_session_wakes_as_a_zombie_and_changes_no
         assert verdict.faults(trial.load.repeats) == []
         assert trial.crew.crashes() == [], "it finds out and rejoins"
         assert "state kept for [0" not in sleeper.said(), "others may have written meanwhile"
+
+
+async def test_a_worker_with_a_stable_name_that_comes_back_in_time_moves_no_partition(new_trial: NewTrial) -> None:
+    """As in an upgrade: stopped in order, started again, and the group never assigns anew (static membership)."""
+    async with new_trial() as trial:
+
+        def joined(name: str) -> Worker:
+            return trial.crew.join(QUARTERHOUR_GROUP_INSTANCE_ID=name, QUARTERHOUR_SESSION_TIMEOUT_SECONDS="60")
+
+        async def owns_one(worker: Worker) -> None:
+            async with asyncio.timeout(60):
+                while not re.search(r"assigned \[\d\],", worker.said()):  # noqa: ASYNC110 - another process's log
+                    await asyncio.sleep(0.05)
+
+        going, staying = joined("meter-0"), joined("meter-1")
+        await asyncio.gather(owns_one(going), owns_one(staying))
+        generations = trial.crew.generations()
+        going.send(signal.SIGTERM)
+        assert await going.ended() == 0
+        await trial.publish(1_000)
+        await owns_one(joined("meter-0"))
+        await trial.drained()
+        assert trial.crew.generations() == generations, "nobody was assigned anew"
+        assert trial.crew.crashes() == []
 
 
 async def test_workers_that_join_leave_die_and_sleep_under_load_count_exactly(new_trial: NewTrial) -> None:

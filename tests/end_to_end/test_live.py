@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -24,7 +25,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from schemas.settings import Settings
 from scripts.cli import app
+from scripts.operating.doctor import CHECKS, Verdict
 from scripts.stack.home import Home
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 
@@ -129,6 +132,15 @@ def test_an_event_published_by_any_kafka_client_is_billed_within_seconds(live: L
         {"kind": "conversation", "billable": 1},
         {"kind": "session", "billable": 1},
     ]
+
+
+async def test_every_part_says_that_it_is_ready_and_the_doctor_hears_it(live: Live) -> None:
+    home = Home(Path(live.environment["QUARTERHOUR_HOME"]))
+    async with asyncio.timeout(60):
+        while (found := await CHECKS["parts"](Settings(), home)).verdict is not Verdict.GOOD:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    parts = {"meter", "accounts", "loader", "clock", "mailer", "accounts-api", "ingest", "page"}
+    assert set(found.found.removesuffix(": ready").split(", ")) == parts
 
 
 def test_whatever_codec_a_publisher_compresses_with_its_events_are_billed(live: Live) -> None:

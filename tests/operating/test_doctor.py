@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from projections.loader.metrics import LoadMetrics
+from schemas.exposing import expose
+from schemas.health import Health
 from schemas.settings import Settings
 from scripts.operating.doctor import CHECKS, Finding, Verdict, examine, java_version, locked
-from scripts.stack.home import Home
+from scripts.stack.home import METRICS, Home, StackRecord
 from scripts.stack.ports import free_port
 
 
@@ -47,6 +51,23 @@ async def test_servers_that_do_not_answer_are_named_and_the_other_checks_are_mad
         assert found[check].advice
     assert found["Python"].verdict is Verdict.GOOD
     assert found["packages"].verdict is Verdict.GOOD, found["packages"].found
+
+
+async def test_a_part_of_a_running_stack_that_is_not_ready_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    port, nobody = free_port(), free_port()
+    world = Home(tmp_path).world("live")
+    health = Health("meter", {"kafka": "Kafka is away"})
+    with ExitStack() as held:
+        held.enter_context(world.lock())
+        held.callback(expose(LoadMetrics(), health, "127.0.0.1", port))
+        addresses = {f"meter{METRICS}": f"http://127.0.0.1:{port}/metrics", "page": f"http://127.0.0.1:{nobody}/"}
+        world.publish(StackRecord.of_this_process(addresses, {}))
+        parts = await CHECKS["parts"](Settings(), Home(tmp_path))
+        assert parts.verdict is Verdict.WARNING
+        assert "meter is not ready: Kafka is away; page does not answer" in parts.found
+        health.tell("kafka", "")
+        world.publish(StackRecord.of_this_process({f"meter{METRICS}": addresses[f"meter{METRICS}"]}, {}))
+        assert (await CHECKS["parts"](Settings(), Home(tmp_path))).found == "meter: ready"
 
 
 async def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ ROUTES: dict[str, list[tuple[str, set[str]]]] = {
     "api_explain_event": [("/api/workspaces/acme/events?id=e1", WHOLE)],
     "api_freshness": [("/api/freshness", ALL)],
 }
-OPEN_ROUTES = {"/ping", "/metrics", "/sign-in", "/sign-out", "/static", "/api/openapi.json"}
+OPEN_ROUTES = {"/health", "/ready", "/metrics", "/sign-in", "/sign-out", "/static", "/api/openapi.json"}
 FORMS = {"/actions/{kind}", "/workspaces/{workspace}/actions/{kind}"}
 
 
@@ -143,7 +143,7 @@ def test_w2_without_a_token_nothing_is_shown(nobody: httpx.Client, unit: str) ->
             assert (reply.status_code, reply.json()["error"]) == (401, "Sign in first (W2).")
         else:
             assert (reply.status_code, reply.headers["location"].split("?")[0]) == (303, "/sign-in")
-    for path in ("/ping", "/metrics", "/static/page.css", "/sign-in"):
+    for path in ("/health", "/ready", "/metrics", "/static/page.css", "/sign-in"):
         assert client.get(path).status_code == 200
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import socket
-import urllib.request
 
 from clickhouse_connect.driver.client import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from projections.gauges import render
 from projections.loader.loading import Loader
-from projections.loader.metrics import LoadMetrics, serve
+from projections.loader.metrics import LoadMetrics
 from projections.loader.records import Appends, TopicPartition
 from projections.reconcile import Reconciliation, record
 from schemas import topics
+from schemas.exposing import metrics_text
 from tests.projections.loading import load_all
 from tests.projections.small_world import small_world
 
@@ -23,15 +22,7 @@ LEDGER = TopicPartition(topics.LEDGER, 0)
 
 def scraped(metrics: LoadMetrics) -> dict[tuple[str, str, str], float]:
     """What Prometheus would read: (name, topic, `le`) to value."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    stop = serve(metrics, port, "127.0.0.1")
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    finally:
-        stop()
+    text = metrics_text(metrics).decode()
     return {
         (sample.name, sample.labels.get("topic", ""), sample.labels.get("le", "")): sample.value
         for family in text_string_to_metric_families(text)

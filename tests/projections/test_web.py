@@ -66,7 +66,7 @@ def served(clickhouse_url: str, log_file: Path) -> Iterator[Site]:
     with log_file.open("wb") as log:
         process = subprocess.Popen(command(port), env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_until_ready(f"http://127.0.0.1:{port}", 30)
+        wait_until_ready(f"http://127.0.0.1:{port}", 30, "/health")
         yield Site(port)
     finally:
         process.terminate()
@@ -270,10 +270,13 @@ def test_without_tables_and_without_clickhouse_the_page_says_so(clickhouse_serve
     with served(f"{clickhouse_server}/bare", tmp_path / "log") as site:
         assert (site.get("/").status, site.get("/api/workspaces").status) == (503, 503)
         assert "LOADER makes them" in site.get("/").text
+        assert (site.get("/health").status, site.get("/ready").status) == (200, 503)
+        assert "LOADER makes them" in site.get("/ready").text
     with served("http://127.0.0.1:1/quarterhour", tmp_path / "log") as site:
         reply = site.get("/")
         assert reply.status == 503
         assert "does not answer" in reply.text
+        assert (site.get("/health").status, site.get("/ready").status) == (200, 503)
 
 
 def test_before_anything_is_loaded_the_page_is_empty_and_says_so(

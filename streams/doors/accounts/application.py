@@ -10,10 +10,11 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from schemas.health import JSON, health_answer, ready_answer
 from schemas.signin import usable_key
 from streams.doors.accounts.answers import STATUS_PATH, answered, pending, pending_of
 from streams.doors.accounts.asked import command_asked, key_asked, person_asking, workspace_asked
@@ -24,6 +25,7 @@ from streams.doors.accounts.problems import Problem, Refused, answer
 from streams.requests.requests import Asking
 from streams.requests.sender import BrokerAway
 
+PART = "accounts-api"
 Endpoint = Callable[[Request], Awaitable[Response]]
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
@@ -54,10 +56,13 @@ def application(requests: Asking, signing_key: str) -> Starlette:
         return Response(described, media_type="application/json")
 
     async def health(_: Request) -> Response:
-        return PlainTextResponse("Ok.\n")
+        status, body = health_answer(PART)
+        return Response(body, status, media_type=JSON)
 
     async def ready(_: Request) -> Response:
-        return PlainTextResponse("Ready.\n") if requests.listening else PlainTextResponse("Kafka is away.\n", 503)
+        missing = "" if requests.listening else "Kafka is away: replies to commands are not heard"
+        status, body = ready_answer(PART, {"kafka": missing})
+        return Response(body, status, media_type=JSON)
 
     async def measured(_: Request) -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")

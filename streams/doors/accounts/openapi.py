@@ -87,8 +87,8 @@ def _status(accepted: Any, not_obeyed: Any, pending: Any, problem: Any) -> dict[
 
 def _plain_paths() -> dict[str, Any]:
     described = {
-        "/health": ("health", "The process runs", "text/plain", ()),
-        "/ready": ("ready", "Commands are answered", "text/plain", ("503",)),
+        "/health": ("health", "The process runs", "application/json", ()),
+        "/ready": ("ready", "Commands are answered; 503 says what is missing", "application/json", ("503",)),
         "/metrics": ("metrics", "Figures for Prometheus", "text/plain", ()),
         "/openapi.json": ("openapi", "This document", "application/json", ()),
     }

@@ -15,12 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from schemas.health import JSON, health_answer, ready_answer
 from streams.doors.ingest.answers import Answer, RequestRefused
 from streams.doors.ingest.backend import Backend
 from streams.doors.ingest.metrics import IngestMetrics
 from streams.doors.ingest.openapi import document
 from streams.doors.ingest.taking import RETRY_SECONDS, Taking
 from streams.gateway.buffer import ByteBudget
+
+PART = "ingest"
 
 
 def application(backend: Backend, in_flight_bytes: int) -> Starlette:
@@ -45,14 +48,13 @@ def application(backend: Backend, in_flight_bytes: int) -> Starlette:
         return _json(status, answer, retry_after)
 
     async def ready(_: Request) -> Response:
-        try:
-            taking.refuse_while_away()
-        except RequestRefused as refused:
-            return _json(refused.status, Answer(0, 0, 0, [], refused.fault), refused.retry_after)
-        return Response(b'{"ready":true}', media_type="application/json")
+        status, body = ready_answer(PART, taking.missing())
+        headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+        return Response(body, status, headers, media_type=JSON)
 
     async def health(_: Request) -> Response:
-        return Response(b'{"healthy":true}', media_type="application/json")
+        status, body = health_answer(PART)
+        return Response(body, status, media_type=JSON)
 
     async def counted(_: Request) -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")

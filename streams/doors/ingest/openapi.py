@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from schemas.asyncapi import EXAMPLE
+from schemas.health import Healthy, Ready
 from schemas.interactions import InteractionEvent
 from streams.doors.ingest.answers import Answer
 from streams.doors.ingest.modes import BATCH, BINARY, MAX_EVENTS, STRUCTURED
@@ -33,7 +34,7 @@ def document() -> dict[str, Any]:
     """The document."""
     event = InteractionEvent.model_json_schema(ref_template=_SCHEMAS + "{model}")
     parts = event.pop("$defs", {})
-    _, components = msgspec.json.schema_components([Answer], ref_template=_SCHEMAS + "{name}")
+    _, components = msgspec.json.schema_components([Answer, Healthy, Ready], ref_template=_SCHEMAS + "{name}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -46,8 +47,8 @@ def document() -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": {
             "/v1/events": {"post": _post()},
-            "/health": {"get": _get("The process is alive", {"200": "it is"})},
-            "/ready": {"get": _get("Events can be taken", {"200": "they can", "503": "the broker is away"})},
+            "/health": {"get": _get("The process is alive", {"200": "it is"}, Healthy)},
+            "/ready": {"get": _get("Events can be taken", {"200": "they can", "503": "what is missing"}, Ready)},
         },
         "components": {
             "schemas": {**components, **parts, "InteractionEvent": event},
@@ -98,13 +99,9 @@ def _response(status: str, words: str) -> dict[str, Any]:
     return found
 
 
-def _get(words: str, answers: dict[str, str]) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"type": "object"}}}
-    return {
-        "summary": words,
-        "security": [],
-        "responses": {
-            status: {"description": told, "content": content} if status != "503" else _response(status, told)
-            for status, told in answers.items()
-        },
-    }
+def _get(words: str, answers: dict[str, str], answer: type) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": _SCHEMAS + answer.__name__}}}
+    responses: dict[str, Any] = {status: {"description": told, "content": content} for status, told in answers.items()}
+    if "503" in responses:
+        responses["503"]["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
+    return {"summary": words, "security": [], "responses": responses}

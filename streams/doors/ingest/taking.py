@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ STALLED_SECONDS = 3.0
 """An event unacknowledged for so long means that the broker is away: further requests are not even tried."""
 KEYS_AGE_SECONDS = 30.0
 """Keys may have been revoked since: with an older view nobody is let in."""
+READY_AGE_SECONDS = 5.0
+"""An older view says that the broker is away, though requests are still taken for a while."""
 RETRY_SECONDS = 2
 _BUSY_SECONDS = 1
 
@@ -42,6 +45,16 @@ class Taking:
             raise away("the broker does not answer")
         if backend.keys_age_seconds() > KEYS_AGE_SECONDS:
             raise away("the view of the keys is not current")
+
+    def missing(self) -> dict[str, str]:
+        """What is missing to take events, as sentences by name; empty ones where nothing is."""
+        backend, age = self.backend, self.backend.keys_age_seconds()
+        away = not backend.is_connected() or backend.stalled_seconds() > STALLED_SECONDS
+        stale = "have not been read yet" if age == math.inf else f"were last known current {age:.0f} s ago"
+        return {
+            "kafka": "Kafka is away: events are not acknowledged" if away else "",
+            "keys": f"the keys of gateways {stale}" if age > READY_AGE_SECONDS else "",
+        }
 
     def workspace(self, request: Request) -> str:
         """Whose key it is; 401 for none that is in force."""
