@@ -19,6 +19,7 @@ from projections.migrate import migrate
 from schemas import logs
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
+from schemas.tracing import new_tracer
 
 _log = logging.getLogger("projections.loader")
 
@@ -39,12 +40,17 @@ async def load(settings: Settings) -> None:
     for migration in migrate(client):
         _log.info("applied migration %04d_%s", migration.number, migration.name)
     async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
-        loader = Loader(client, source)
+        tracer = new_tracer("loader", settings)
+        loader = Loader(client, source, tracer=tracer)
         loader.metrics.ends = source.ends
-        with _metrics(loader.metrics, settings):
-            await loader.start()
-            _log.info("loading %s", ", ".join(LOADED_TOPICS))
-            await loader.run(stop)
+        try:
+            with _metrics(loader.metrics, settings):
+                await loader.start()
+                _log.info("loading %s", ", ".join(LOADED_TOPICS))
+                await loader.run(stop)
+        finally:
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
     _log.info("stopped after %d records", loader.records_loaded)
 
 

@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from schemas.errors import QuarterhourError
+from schemas.headers import TAG_HEADER
 from streams.durable.machine import Output, PartitionMachine
 from streams.durable.reader import PartitionReader
 
 POSITION_KEY = b"p"
 STATE_PREFIX = b"s"
-TAG_HEADER = "at"
 _TAG = struct.Struct(">q")
 
 
