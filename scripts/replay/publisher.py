@@ -82,7 +82,7 @@ async def _publish(
                 chunk.clear()
                 progress(passed - step.is_event)
                 await asyncio.sleep(due - time.monotonic())
-        chunk.append(_output(step, log))
+        chunk.append(output_of(step, log))
         events += step.is_event
         if len(chunk) >= CHUNK:
             await produce(producer, chunk)
@@ -93,7 +93,8 @@ async def _publish(
     return Published(events, skipped)
 
 
-def _output(step: Step, log: EventLog) -> Output:
+def output_of(step: Step, log: EventLog) -> Output:
+    """The record of a step, by which a later replay of the same log knows where this one came to."""
     headers = ((LOG_HEADER, log.digest[:16].encode()), (STEP_HEADER, str(step.number).encode()))
     return Output(INTERACTIONS, step.partition, step.key, step.value, headers)
 
