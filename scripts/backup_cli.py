@@ -74,7 +74,9 @@ def drill(
 
 def _show(console: Console, step: Step) -> None:
     state, style = ("differs", "red") if step.differences else ("ok", "green")
-    console.print(f"[{style}]{state:7}[/] {step.seconds:6.1f} s  {escape(step.name)}: {escape(step.result)}")
+    console.print(
+        f"[{style}]{state:7}[/] {step.seconds:6.1f} s  {escape(step.name)}: {escape(step.result)}", soft_wrap=True
+    )
     for difference in step.differences[:MOST_SHOWN]:
         console.print(f"                  {difference}", style="red", markup=False, highlight=False, soft_wrap=True)
     if len(step.differences) > MOST_SHOWN:

@@ -21,7 +21,7 @@ from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from schemas.settings import Settings
 from schemas.topics import LEDGER
-from scripts.backing.comparing import Figures, compared, differences, figures, reconciled
+from scripts.backing.comparing import Figures, compared, differences, figures, reconciled, torn
 from scripts.backing.format import BackupFault
 from scripts.backing.restore import restore
 from scripts.backing.save import save
@@ -99,7 +99,8 @@ class Drill:
                     with self._step("back up while events flow") as told:
                         manifest = await save(settings, self._backup)
                         saved = sum(part.records for part in manifest.partitions)
-                        told(f"{saved:,} records; {flow.sent:,} of {len(steps):,} records came meanwhile")
+                        came = f"{flow.sent:,} of {len(steps):,} records came meanwhile"
+                        told(f"{saved:,} records; {came}", tuple(torn(self._backup, manifest)))
                     with self._step("take all events, with no disaster") as told:
                         await flowing
                         await drain(settings)

@@ -55,6 +55,11 @@ def position_output(topic: str, partition: int, position: int, checkpoint: bytes
     return Output(topic, partition, POSITION_KEY, _TAG.pack(position) + checkpoint)
 
 
+def position_of(value: bytes) -> int:
+    """The position that a position record holds."""
+    return int(_TAG.unpack_from(value)[0])
+
+
 class StateFold:
     """Folds changelog records, in their order, into the state at the newest position."""
 

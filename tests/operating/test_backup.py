@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from schemas.settings import Settings
-from schemas.topics import LEDGER, METER_CHANGELOG, topic_table
-from scripts.backing.comparing import compared, differences
+from schemas.topics import INTERACTIONS, LEDGER, METER_CHANGELOG, topic_table
+from scripts.backing.comparing import compared, differences, torn
 from scripts.backing.format import (
     LEFT_OUT,
     MANIFEST,
@@ -29,6 +29,7 @@ from scripts.backing.format import (
 from scripts.backing.restore import restore, steps
 from scripts.cli import app
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from streams.durable.changelog import position_output
 from tests.end_to_end.logs import months_of_talk
 
 MESSAGES = months_of_talk(11)[:300]
@@ -92,13 +93,36 @@ def test_l5_the_drill_backed_up_under_load_lost_and_restored_everything_goes_on_
     )
 
 
+def saved_part(folder: Path, topic: str, end: int, *records: Saved) -> SavedPartition:
+    """One partition of a backup, written."""
+    saved = SavedPartition(topic, 0, len(records), end, "")
+    folder.mkdir(exist_ok=True)
+    lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+    (folder / saved.file).write_bytes(gzip.compress(lines))
+    return saved
+
+
+@pytest.mark.parametrize(
+    ("position", "offset", "found"),
+    [(5, 4, []), (6, 4, ["meter.changelog-0: stands at 6 of 5"]),
+     (5, 5, ["ledger-0@3: comes from interactions-0@5, which is not in it"])],
+)  # fmt: skip
+def test_law_3_a_backup_that_names_what_it_does_not_hold_is_torn(
+    tmp_path: Path, position: int, offset: int, found: list[str]
+) -> None:
+    value = b'{"origin":{"topic":"interactions","partition":0,"offset":%d,"index":0},"kind":"charge"}' % offset
+    marks = [position_output(METER_CHANGELOG, 0, at, b"") for at in (1, position)]
+    parts = (
+        saved_part(tmp_path, METER_CHANGELOG, 9, *(Saved(n, 0, mark.key, mark.value) for n, mark in enumerate(marks))),
+        saved_part(tmp_path, LEDGER, 9, Saved(3, 0, b"acme", value)),
+        saved_part(tmp_path, INTERACTIONS, 5),
+    )
+    assert torn(tmp_path, Manifest(1, "", 4, 4, parts)) == found
+
+
 def test_l5_a_record_that_is_lost_moved_or_changed_is_named(tmp_path: Path) -> None:
     def written(folder: str, *records: Saved, topic: str = LEDGER, end: int = 2) -> tuple[Path, Manifest]:
-        saved = SavedPartition(topic, 0, len(records), end, "")
-        (tmp_path / folder).mkdir(exist_ok=True)
-        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
-        (tmp_path / folder / saved.file).write_bytes(gzip.compress(lines))
-        return tmp_path / folder, Manifest(1, "", 4, 4, (saved,))
+        return tmp_path / folder, Manifest(1, "", 4, 4, (saved_part(tmp_path / folder, topic, end, *records),))
 
     one, two = Saved(0, 7, b"k", b"v"), Saved(1, 7, b"k", b"w", (("h", b"1"),))
     kept = written("kept", one, two)
