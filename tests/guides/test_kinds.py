@@ -63,6 +63,12 @@ def forgotten(kinds: Iterable[str], done: Iterable[str], words: str) -> list[str
     return [f"{kind}: {words}" for kind in sorted(set(kinds) - set(done))]
 
 
+def nothing_is(*forgotten: list[str]) -> None:
+    """Fails with every sentence there is."""
+    told = [sentence for sentences in forgotten for sentence in sentences]
+    assert not told, "\n" + "\n".join(told)
+
+
 def unit_step(number: int) -> str:
     """Where the guide says it."""
     return f"(contributor guide, Add a unit kind, step {number})"
@@ -76,7 +82,7 @@ def entry_step(number: int) -> str:
 def test_each_unit_kind_is_billed_by_some_plan() -> None:
     billed = (*get_args(BillingUnit), *ALWAYS_BILLED)
     words = "add it to ALWAYS_BILLED in schemas/units.py, or to BillingUnit in schemas/plans.py"
-    assert forgotten(UNITS, billed, f"{words} {unit_step(1)}") == []
+    nothing_is(forgotten(UNITS, billed, f"{words} {unit_step(1)}"))
 
 
 def test_each_unit_kind_is_opened_by_meter_for_a_sample_event() -> None:
@@ -87,7 +93,7 @@ def test_each_unit_kind_is_opened_by_meter_for_a_sample_event() -> None:
     units = [json.loads(output.value or b"") for output in outputs if output.topic == INBOX]
     opened = {unit["kind"] for unit in units if unit.get("change") == "opened"}
     words = f"no event of {SAMPLES}/*/interactions.jsonl opens one: `_count` in streams/metering/meter.py, and a sample"
-    assert forgotten(UNITS, opened, f"{words} {unit_step(2)}") == []
+    nothing_is(forgotten(UNITS, opened, f"{words} {unit_step(2)}"))
 
 
 def test_each_unit_kind_is_recounted_and_explained_in_sql() -> None:
@@ -98,43 +104,51 @@ def test_each_unit_kind_is_recounted_and_explained_in_sql() -> None:
         ("reading/explain_event_units.sql", UNITS),
     ):
         path = f"{SQL}/{file}"
-        assert forgotten(kinds, quoted(kinds, path), f"{path} does not know it {unit_step(4)}") == []
+        nothing_is(forgotten(kinds, quoted(kinds, path), f"{path} does not know it {unit_step(4)}"))
 
 
 def test_each_unit_kind_is_counted_for_the_page() -> None:
     migrations = sorted((ROOT / "projections" / "migrations").glob("*.sql"))
     named = {kind for file in migrations for kind in quoted(UNITS, str(file.relative_to(ROOT)))}
     words = "no view counts it: a new file in projections/migrations that replaces `account_apps`"
-    assert forgotten(UNITS, named, f"{words} {unit_step(5)}") == []
+    nothing_is(forgotten(UNITS, named, f"{words} {unit_step(5)}"))
     words = "projections/account_parts.py leaves it out of the page's counts"
-    assert forgotten(UNITS, constants("projections"), f"{words} {unit_step(5)}") == []
+    nothing_is(forgotten(UNITS, constants("projections"), f"{words} {unit_step(5)}"))
 
 
 def test_each_unit_kind_has_a_sample_and_tests() -> None:
     kinds = {str(record.get("kind")) for record in sampled(INBOX)}
-    assert forgotten(UNITS, kinds, f"no sample in {SAMPLES}/v1/account.inbox.jsonl {unit_step(6)}") == []
-    assert forgotten(UNITS, constants("tests/metering"), f"no test in tests/metering {unit_step(6)}") == []
+    nothing_is(forgotten(UNITS, kinds, f"no sample in {SAMPLES}/v1/account.inbox.jsonl {unit_step(6)}"))
+    nothing_is(forgotten(UNITS, constants("tests/metering"), f"no test in tests/metering {unit_step(6)}"))
 
 
 def test_each_ledger_entry_kind_is_posted_by_accounts() -> None:
     words = "nothing in streams/accounts posts it: a `Rule` in one of the `*_orders.py`"
-    assert forgotten(ENTRIES, constants("streams/accounts"), f"{words} {entry_step(3)}") == []
+    nothing_is(forgotten(ENTRIES, constants("streams/accounts"), f"{words} {entry_step(3)}"))
 
 
 def test_each_ledger_entry_kind_has_a_sample() -> None:
     kinds = {str(record["kind"]) for record in sampled(LEDGER)}
-    assert forgotten(ENTRIES, kinds, f"no sample in {SAMPLES}/v1/ledger.jsonl {entry_step(5)}") == []
+    nothing_is(forgotten(ENTRIES, kinds, f"no sample in {SAMPLES}/v1/ledger.jsonl {entry_step(5)}"))
 
 
 def test_each_command_is_obeyed_permitted_and_has_a_sample() -> None:
     """A ledger entry kind comes with a command."""
     bodies = {body.__name__: body for body in get_args(CommandBody)}
     rules, permits = ({body.__name__ for body in table} for table in (RULES, PERMITS))
-    assert forgotten(bodies, rules, f"no `Rule` in streams/accounts/*_orders.py {entry_step(3)}") == []
-    assert forgotten(bodies, permits, f"no `Permit` in streams/accounts/permissions.py {entry_step(4)}") == []
     given = {record["body"]["kind"] for record in sampled(INBOX) if isinstance(record.get("body"), dict)}  # type: ignore[index]
     tags = {str(body.__struct_config__.tag) for body in bodies.values()}
-    assert forgotten(tags, given, f"no sample in {SAMPLES}/v1/account.inbox.jsonl {entry_step(5)}") == []
+    second = (ROOT / "tests/accounts/naive.py").read_text(encoding="utf-8")
+    nothing_is(
+        forgotten(bodies, rules, f"no `Rule` in streams/accounts/*_orders.py {entry_step(3)}"),
+        forgotten(bodies, permits, f"no `Permit` in streams/accounts/permissions.py {entry_step(4)}"),
+        forgotten(tags, given, f"no sample in {SAMPLES}/v1/account.inbox.jsonl {entry_step(5)}"),
+        forgotten(
+            bodies,
+            {name for name in bodies if f"c.{name}" in second},
+            f"tests/accounts/naive.py, the second model, does not know it {entry_step(6)}",
+        ),
+    )
 
 
 def test_the_steps_that_are_named_are_the_guides() -> None:
