@@ -138,7 +138,9 @@ def test_each_command_is_obeyed_permitted_and_has_a_sample() -> None:
     rules, permits = ({body.__name__ for body in table} for table in (RULES, PERMITS))
     given = {record["body"]["kind"] for record in sampled(INBOX) if isinstance(record.get("body"), dict)}  # type: ignore[index]
     tags = {str(body.__struct_config__.tag) for body in bodies.values()}
-    second = (ROOT / "tests/accounts/naive.py").read_text(encoding="utf-8")
+    second, histories = (
+        (ROOT / f"tests/accounts/{name}.py").read_text(encoding="utf-8") for name in ("naive", "histories")
+    )
     nothing_is(
         forgotten(bodies, rules, f"no `Rule` in streams/accounts/*_orders.py {entry_step(3)}"),
         forgotten(bodies, permits, f"no `Permit` in streams/accounts/permissions.py {entry_step(4)}"),
@@ -147,6 +149,11 @@ def test_each_command_is_obeyed_permitted_and_has_a_sample() -> None:
             bodies,
             {name for name in bodies if f"c.{name}" in second},
             f"tests/accounts/naive.py, the second model, does not know it {entry_step(6)}",
+        ),
+        forgotten(
+            bodies,
+            {name for name in bodies if name in histories},
+            f"tests/accounts/histories.py never gives it {entry_step(6)}",
         ),
     )
 
