@@ -1,6 +1,6 @@
 """The record headers that our processes write or read, in one place; the README's table is compared with it by a test.
 
-Nothing a reader computes rests on any of them but the changelogs' tag: payloads say it all.
+What a reader computes rests on payloads; of headers only on the changelogs' tag, and on METER's for a record it moved.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from schemas.interactions import REROUTED_HEADER
 from schemas.traces import TRACEPARENT
 
 TAG_HEADER = "at"
+REPLAY_LOG_HEADER = "qh-replay-log"
+REPLAY_STEP_HEADER = "qh-replay-step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ RECORD_HEADERS = (
         "W3C trace context, of what is sampled",
     ),
     RecordHeader(REROUTED_HEADER, (topics.INTERACTIONS,), "`partition:offset` from where METER moved the record"),
+    RecordHeader(REPLAY_LOG_HEADER, (topics.INTERACTIONS,), "of a replay: which log"),
+    RecordHeader(REPLAY_STEP_HEADER, (topics.INTERACTIONS,), "of a replay: which step of it, so that it can go on"),
     RecordHeader(
         TAG_HEADER,
         (topics.METER_CHANGELOG, topics.ACCOUNTS_CHANGELOG),

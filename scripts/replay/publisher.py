@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from schemas.commands import Actor, Command, CreateWorkspace
+from schemas.headers import REPLAY_LOG_HEADER, REPLAY_STEP_HEADER
 from schemas.routing import partition_of
 from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS
@@ -24,8 +25,6 @@ from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
 from streams.durable.reader import PartitionReader
 
-STEP_HEADER = "qh-replay-step"
-LOG_HEADER = "qh-replay-log"
 CHUNK = 2_000
 LOOK_BACK = 1_000
 
@@ -95,7 +94,7 @@ async def _publish(
 
 def output_of(step: Step, log: EventLog) -> Output:
     """The record of a step, by which a later replay of the same log knows where this one came to."""
-    headers = ((LOG_HEADER, log.digest[:16].encode()), (STEP_HEADER, str(step.number).encode()))
+    headers = ((REPLAY_LOG_HEADER, log.digest[:16].encode()), (REPLAY_STEP_HEADER, str(step.number).encode()))
     return Output(INTERACTIONS, step.partition, step.key, step.value, headers)
 
 
@@ -127,8 +126,8 @@ async def _last_step(bootstrap: str, partition: int, log: EventLog) -> int:
             async for records in reader.read(start, end):
                 for record in records:
                     headers = dict(record.headers)
-                    if headers.get(LOG_HEADER) == wanted:
-                        last = int(headers[STEP_HEADER])
+                    if headers.get(REPLAY_LOG_HEADER) == wanted:
+                        last = int(headers[REPLAY_STEP_HEADER])
             if last:
                 return last
             end = start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,14 @@ def test_each_guide_is_among_the_pages_and_linked() -> None:
     links = (GUIDES / "README.md").read_text(encoding="utf-8")
     assert all(f"({Path(page).name})" in links for page in PAGES[1:])
     assert "scripts/guides/README.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_file_that_a_page_names_is_there(page: str) -> None:
+    """A recipe says what runs it: were that gone, nothing would."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests|schemas|streams|projections|scripts)/[\w./-]+)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_what_is_not_run_is_there() -> None:

@@ -97,14 +97,18 @@ def test_each_unit_kind_is_opened_by_meter_for_a_sample_event() -> None:
 
 
 def test_each_unit_kind_is_recounted_and_explained_in_sql() -> None:
-    for file, kinds in (
-        ("reconcile/recounted.sql", UNITS),
-        ("reconcile/priced.sql", ALWAYS_BILLED),
-        ("reading/explain_unit_events.sql", ALWAYS_BILLED),
-        ("reading/explain_event_units.sql", UNITS),
-    ):
-        path = f"{SQL}/{file}"
-        nothing_is(forgotten(kinds, quoted(kinds, path), f"{path} does not know it {unit_step(4)}"))
+    known = {
+        "reconcile/recounted.sql": UNITS,
+        "reconcile/priced.sql": ALWAYS_BILLED,
+        "reading/explain_unit_events.sql": ALWAYS_BILLED,
+        "reading/explain_event_units.sql": UNITS,
+    }
+    nothing_is(
+        *(
+            forgotten(kinds, quoted(kinds, f"{SQL}/{file}"), f"{SQL}/{file} does not know it {unit_step(4)}")
+            for file, kinds in known.items()
+        )
+    )
 
 
 def test_each_unit_kind_is_counted_for_the_page() -> None:
@@ -141,7 +145,7 @@ def test_each_command_is_obeyed_permitted_and_has_a_sample() -> None:
     second, histories = (
         (ROOT / f"tests/accounts/{name}.py").read_text(encoding="utf-8") for name in ("naive", "histories")
     )
-    by_helpers = {"CreateWorkspace", "GrantCredit"}  # `create` and `grant` of tests/accounts/story.py
+    by_helpers = {"CreateWorkspace", "GrantCredit"}  # `create` and `credit` of tests/accounts/story.py
     nothing_is(
         forgotten(bodies, rules, f"no `Rule` in streams/accounts/*_orders.py {entry_step(3)}"),
         forgotten(bodies, permits, f"no `Permit` in streams/accounts/permissions.py {entry_step(4)}"),

@@ -56,7 +56,9 @@ def test_every_topic_but_the_changelogs_is_described_as_it_is() -> None:
 
 def test_the_headers_of_a_record_are_described() -> None:
     messages = document()["components"]["messages"]
-    assert set(messages["interaction"]["headers"]["properties"]) == {"traceparent", "qh-rerouted-from"}
+    assert set(messages["interaction"]["headers"]["properties"]) == {
+        "traceparent", "qh-rerouted-from", "qh-replay-log", "qh-replay-step",
+    }  # fmt: skip
     assert set(messages["ledgerRecord"]["headers"]["properties"]) == {"traceparent"}
     assert "headers" not in messages["apiKey"]
 
