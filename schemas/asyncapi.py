@@ -15,6 +15,7 @@ from schemas.aside import SetAside
 from schemas.commands import InboxRecord
 from schemas.entitlements import Entitlement
 from schemas.gateway_keys import ApiKey
+from schemas.headers import RECORD_HEADERS
 from schemas.interactions import InteractionEvent
 from schemas.ledger import LedgerRecord
 from schemas.mails import DeadMail, MailRetry, MailStep, Webhook
@@ -157,6 +158,11 @@ def _message(topic: Topic) -> tuple[str, dict[str, Any]]:
         "payload": _payload(use.record),
         "bindings": {"kafka": {"key": key, "bindingVersion": BINDING_VERSION}},
     }
+    headers = {
+        one.name: {"type": "string", "description": one.purpose} for one in RECORD_HEADERS if topic.name in one.topics
+    }
+    if headers:
+        message["headers"] = {"type": "object", "properties": headers}
     if topic.name == INTERACTIONS:
         message["examples"] = [{"name": "an end user's message", "payload": EXAMPLE}]
     return use.message, message

@@ -1,7 +1,7 @@
 """Logs of every process: text for people, or one JSON object a line for machines (`QUARTERHOUR_LOG_FORMAT`).
 
-A JSON line has `time` (UTC), `level`, `logger`, `message`, `process` (which of ours), `pid`, and `exception` when there
-is one. Set up once, by each process's composition root.
+A JSON line has `time` (UTC), `level`, `logger`, `message`, `process` (which of ours), `pid`, and `trace_id` and
+`exception` when there is one. Set up once, by each process's composition root.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from schemas.settings import LogFormat
+from schemas.traces import current_trace_id
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -37,6 +38,8 @@ class JsonLines(logging.Formatter):
             "process": self._process,
             "pid": record.process,
         }
+        if trace_id := current_trace_id():
+            content["trace_id"] = trace_id
         if record.exc_info:
             content["exception"] = self.formatException(record.exc_info)
         return json.dumps(content, ensure_ascii=False)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from schemas.errors import ConfigurationError
 from schemas.instants import micros_of
+from schemas.units import ALWAYS_BILLED, UnitKind
 
 MICROS_PER_USD = 1_000_000
 
@@ -57,7 +58,7 @@ class Model(BaseModel):
 class Price(Model):
     """One dated price of one unit."""
 
-    unit: Literal["conversation", "session", "notification", "alert"]
+    unit: UnitKind
     from_us: At = Field(alias="from")
     amount_micros: Usd = Field(alias="usd")
 
@@ -98,7 +99,7 @@ class Plan(Model):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Plan:
-        for unit in (self.billing_unit, "notification", "alert"):
+        for unit in (self.billing_unit, *ALWAYS_BILLED):
             if not any(price.unit == unit for price in self.prices):
                 raise ValueError(f"plan {self.id} bills {unit} but has no price for it (P1)")
         if (self.kind == "subscription") != bool(self.offers):
@@ -116,7 +117,7 @@ class Plan(Model):
 
     def bills(self, unit_kind: str) -> bool:
         """Whether units of this kind are charged under the plan (U10): its billing unit, and notifications."""
-        return unit_kind == self.billing_unit or unit_kind in ("notification", "alert")
+        return unit_kind == self.billing_unit or unit_kind in ALWAYS_BILLED
 
     def price_micros(self, unit_kind: str, start_us: int) -> int:
         """The price in force at a unit's start (P1); ConfigurationError if the catalog has none."""

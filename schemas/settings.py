@@ -121,6 +121,14 @@ class Settings(BaseSettings):
         False, description="webhooks may be posted to loopback, also by http; for development"
     )
     log_format: LogFormat = Field("text", description="logs as `text`, or as `json`: one object a line")
+    otel_endpoint: str = Field(
+        "",
+        pattern="^$|^https?://",
+        description="where spans go: OTLP over HTTP, e.g. `http://127.0.0.1:4318`; empty: no traces",
+    )
+    otel_sample_ratio: float = Field(
+        0.01, ge=0, le=1, description="of events that bring no trace of their own, the share the HTTP ingest traces"
+    )
     throwaway: bool = Field(False, description="the broker is the throw-away one, which knows no idempotent producers")
     transport: Literal["batch", "stock"] = Field(
         "batch", description="how Faust is fed: one message a run of records, or one a record"

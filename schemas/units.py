@@ -6,7 +6,7 @@ sums need no newest revision). A unit's start never leaves its UTC day: then it 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -17,6 +17,8 @@ UnitId = Annotated[str, Meta(min_length=1, max_length=64)]
 Micros = Annotated[int, Meta(ge=0)]
 
 UnitKind = Literal["conversation", "session", "notification", "alert"]
+ALWAYS_BILLED: Final[tuple[UnitKind, ...]] = ("notification", "alert")
+"""Charged under every plan, at its price (P5); of the others a plan charges its billing unit (U10)."""
 UnitChange = Literal["opened", "revised", "retracted", "closed"]
 
 

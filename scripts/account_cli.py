@@ -40,12 +40,15 @@ def account() -> None:
 @app.command()
 def simulate(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a story: streams/accounts/SIMULATE.md")],
+    records: Annotated[
+        bool, typer.Option("--records", help="print the records of all topics, as they would be")
+    ] = False,
 ) -> None:
     """Fold a story of commands, units and ticks through the account core and print what comes of it as JSON.
 
     Example: quarterhour account simulate story.json
     """
-    raise typer.Exit(account_simulate.main([str(file)]))
+    raise typer.Exit(account_simulate.main([str(file)], as_records=records))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from schemas.commands import Command
 from schemas.errors import QuarterhourError
 from schemas.instants import micros_of_text, text_of
 from schemas.settings import Settings
-from schemas.topics import ALERTS, ENTITLEMENTS, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
+from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
 from schemas.units import Origin, Unit, Watermark
 from streams.accounts.activity import is_inactive, is_paid
 from streams.accounts.apps import Subscription
@@ -28,7 +29,7 @@ from streams.accounts.renewing import fee_micros, next_term_us
 from streams.accounts.standing import assess, balance_status, burning, buttons
 from streams.accounts.state import AccountState
 from streams.accounts.support import support_at
-from streams.durable.machine import RawRecord
+from streams.durable.machine import Output, RawRecord
 
 _TOPICS = {
     LEDGER: "ledger",
@@ -47,31 +48,51 @@ class BadStory(QuarterhourError):
 
 def simulate(document: dict[str, Any]) -> dict[str, Any]:
     """Fold a story's steps; what came out, and how the accounts stand at the end. `BadStory` if it cannot be read."""
-    strange = sorted(document.keys() - {"workspace", "allowed_lateness_seconds", "catalog", "steps"})
-    if strange or not isinstance(document.get("steps"), list):
-        raise BadStory(f"document: {strange[0]} is not known" if strange else "document: steps is no list")
-    policy = policy_of(_catalog(document))
-    machine = AccountsPartition(0, policy)
-    machine.restored(None)
-    lateness_us = int(document.get("allowed_lateness_seconds", Settings().allowed_lateness_seconds)) * 10**6
-    workspace = document.get("workspace", "workspace")
+    machine = _machine(document)
     answer: dict[str, Any] = {name: [] for name in _TOPICS.values()}
-    for number, step in enumerate(document["steps"]):
-        try:
-            fact = _fact(step, number, workspace, lateness_us)
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadStory(f"step {number}: {_said(error)}") from error
-        for output in machine.step([RawRecord(number, 0, None, _encode(fact))]):
-            if output.topic == REPLIES:
-                continue  # for whoever waits; the ledger says the same
-            answer[_TOPICS[output.topic]].append({"step": number, **_shown(json.loads(output.value or b"{}"))})
+    for number, _, outputs in _folded(document, machine):
+        for output in outputs:
+            if output.topic in _TOPICS:
+                answer[_TOPICS[output.topic]].append({"step": number, **_shown(json.loads(output.value or b"{}"))})
     answer["accounts"] = {name: _account(state, machine) for name, state in sorted(machine.accounts.items())}
     answer["counts"] = dict(sorted(machine.counts.items()))
     return answer
 
 
-def main(arguments: list[str]) -> int:
-    """`simulate FILE`: print the answer as JSON, or the mistake on stderr; the exit code."""
+def records(document: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Topic and value of each record that the story's steps are and lead to, in order. Raises `BadStory`."""
+    for _, value, outputs in _folded(document, _machine(document)):
+        yield INBOX, value
+        yield from ((output.topic, output.value or b"") for output in outputs)
+
+
+def _machine(document: dict[str, Any]) -> AccountsPartition:
+    strange = sorted(document.keys() - {"workspace", "allowed_lateness_seconds", "catalog", "steps"})
+    if strange or not isinstance(document.get("steps"), list):
+        raise BadStory(f"document: {strange[0]} is not known" if strange else "document: steps is no list")
+    machine = AccountsPartition(0, policy_of(_catalog(document)))
+    machine.restored(None)
+    return machine
+
+
+def _folded(document: dict[str, Any], machine: AccountsPartition) -> Iterator[tuple[int, bytes, list[Output]]]:
+    """Each step's number, its record, and what came of it but the reply: whoever waits is told the same."""
+    lateness_us = int(document.get("allowed_lateness_seconds", Settings().allowed_lateness_seconds)) * 10**6
+    workspace = document.get("workspace", "workspace")
+    for number, step in enumerate(document["steps"]):
+        try:
+            value = _encode(_fact(step, number, workspace, lateness_us))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadStory(f"step {number}: {_said(error)}") from error
+        outputs = machine.step([RawRecord(number, 0, None, value)])
+        yield number, value, [output for output in outputs if output.topic != REPLIES]
+
+
+def main(arguments: list[str], *, as_records: bool = False) -> int:
+    """`simulate FILE`: print the answer as JSON, or the mistake on stderr; the exit code.
+
+    `as_records` prints each record instead, as it would stand in its topic: the topic, a blank, the value.
+    """
     if len(arguments) != 1:
         print("usage: quarterhour account simulate FILE.json", file=sys.stderr)
         return 2
@@ -79,7 +100,11 @@ def main(arguments: list[str]) -> int:
         document = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise BadStory("document: it is no JSON object")
-        print(json.dumps(simulate(document), indent=2))
+        if as_records:
+            for topic, value in records(document):
+                print(topic, value.decode())
+        else:
+            print(json.dumps(simulate(document), indent=2))
     except (OSError, ValueError, QuarterhourError) as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 1

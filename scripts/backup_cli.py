@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,18 +11,22 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from schemas.settings import Settings
+from scripts.backing.drill import Drill, Step
 from scripts.backing.format import Manifest
 from scripts.backing.restore import restore as restore_topics
 from scripts.backing.save import save
-from scripts.commands import LIVE_WORLD, progress_on, running_address
+from scripts.commands import LIVE_WORLD, progress_on, read_input, running_address
 from scripts.local import KAFKA
 from scripts.stack.home import Home, World
 from scripts.stack.kafka_artifacts import kafka_artifacts
 from scripts.stack.kafka_node import KafkaNode
 from scripts.stack.supervisor import Supervisor
 
+MOST_SHOWN = 20
+_FREE_PORTS = dict.fromkeys(("kafka_port", "clickhouse_port", "metrics_port"))
 Folder = Annotated[
     Path, typer.Argument(metavar="DIRECTORY", file_okay=False, help="a folder of its own for each backup")
 ]
@@ -46,10 +51,43 @@ def restore(
     asyncio.run(_restore(Settings(), folder, world, Console()))
 
 
+def drill(
+    file: Annotated[
+        Path | None, typer.Option("--input", exists=True, dir_okay=False, help="an event log; default: the sample")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="over how long its events are published")] = 20.0,
+) -> None:
+    """The disaster drill on a throw-away world: back up while events flow, lose everything, restore, go on, compare.
+
+    Each step is printed with its result and time; the exit code is 1 if anything differs.
+
+    Example: quarterhour drill
+    """
+    log, console = read_input(file).log, Console()
+    # Nothing of what runs here is touched: servers and ports are the drill's own.
+    own = Settings().model_copy(update={"kafka_bootstrap_servers": "", "clickhouse_url": "", **_FREE_PORTS})
+    with tempfile.TemporaryDirectory(prefix="quarterhour-drill-") as folder:
+        steps = asyncio.run(Drill(Path(folder), log, own, seconds, lambda s: _show(console, s), lambda _: None).run())
+    if any(step.differences for step in steps):
+        raise typer.Exit(1)
+
+
+def _show(console: Console, step: Step) -> None:
+    state, style = ("differs", "red") if step.differences else ("ok", "green")
+    console.print(
+        f"[{style}]{state:7}[/] {step.seconds:6.1f} s  {escape(step.name)}: {escape(step.result)}", soft_wrap=True
+    )
+    for difference in step.differences[:MOST_SHOWN]:
+        console.print(f"                  {difference}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if len(step.differences) > MOST_SHOWN:
+        console.print(f"                  and {len(step.differences) - MOST_SHOWN:,} more", style="red")
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(backup)
     app.command()(restore)
+    app.command()(drill)
 
 
 async def _backup(settings: Settings, folder: Path, console: Console) -> None:

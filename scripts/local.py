@@ -61,11 +61,12 @@ class LocalStack:
 
 @asynccontextmanager
 async def local_stack(
-    world: World, settings: Settings, announce: Announce, *, live: bool, workers: bool = True
+    world: World, settings: Settings, announce: Announce, *, live: bool, workers: bool = True, with_doors: bool = True
 ) -> AsyncIterator[LocalStack]:
     """Start the stack of a world, and stop it at the end of the block. `live` adds the wall clock's ticks.
 
-    Without `workers` only ClickHouse is started, to look at what is kept. Raises WorldInUse, ProcessFailed, StopAsked.
+    `with_doors=False` leaves out what speaks HTTP to people and programs. Without `workers` only ClickHouse is started,
+    to look at what is kept. Raises WorldInUse, ProcessFailed, StopAsked.
     """
     served = False
     metrics: dict[str, int] = {}
@@ -89,8 +90,9 @@ async def local_stack(
             await supervisor.start(_workers(settings, live, metrics))
             if not settings.signing_key:
                 settings = settings.model_copy(update={"signing_key": signing_key(world.signing_key_file)})
-            specs, doors = open_doors(settings)
-            await supervisor.start(specs)
+            if with_doors:
+                specs, doors = open_doors(settings)
+                await supervisor.start(specs)
             if live:
                 specs, addresses = open_mail(settings, world.mails if kept else clickhouse_data / "mails")
                 await supervisor.start(specs)

@@ -25,6 +25,7 @@ from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.exposing import expose
 from schemas.health import Health, Look, watch
 from schemas.settings import Settings
+from schemas.tracing import new_tracer
 
 _log = logging.getLogger("projections.loader")
 
@@ -45,18 +46,23 @@ async def load(settings: Settings) -> None:
     for migration in migrate(client):
         _log.info("applied migration %04d_%s", migration.number, migration.name)
     async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
-        loader = Loader(client, source)
+        tracer = new_tracer("loader", settings)
+        loader = Loader(client, source, tracer=tracer)
         loader.metrics.ends = source.ends
         health = Health("loader", {"state": "it is finding out where to go on"})
         looks: dict[str, Look] = {
             "kafka": source.missing,
             "clickhouse": partial(_clickhouse_missing, client, settings.clickhouse_url),
         }
-        async with _exposed(loader.metrics, health, looks, settings):
-            await loader.start()
-            health.tell("state", "")
-            _log.info("loading %s", ", ".join(LOADED_TOPICS))
-            await loader.run(stop)
+        try:
+            async with _exposed(loader.metrics, health, looks, settings):
+                await loader.start()
+                health.tell("state", "")
+                _log.info("loading %s", ", ".join(LOADED_TOPICS))
+                await loader.run(stop)
+        finally:
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
     _log.info("stopped after %d records", loader.records_loaded)
 
 

@@ -14,6 +14,7 @@ from time import monotonic
 
 from clickhouse_connect.driver.client import Client
 
+from projections.loader.arriving import Arrivals, Arriving
 from projections.loader.blocks import Blocks
 from projections.loader.journal import Batch, Journal, slices_of
 from projections.loader.marks import Marks
@@ -23,6 +24,7 @@ from projections.loader.resume import is_unfinished, resume_positions
 from projections.loader.rows import build_rows
 from projections.loader.store import Store
 from schemas.topics import INTERACTIONS
+from schemas.tracing import Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +43,18 @@ class Loader:
     """One loader of one database. `start` once, then `run`."""
 
     def __init__(
-        self, client: Client, source: Source, policy: LoadPolicy | None = None, metrics: LoadMetrics | None = None
+        self,
+        client: Client,
+        source: Source,
+        policy: LoadPolicy | None = None,
+        metrics: LoadMetrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.policy = policy or LoadPolicy()
         self.metrics = metrics or LoadMetrics()
         self.metrics.positions = self._visible_positions
         self.records_loaded = 0
+        self._arrivals = Arrivals(tracer) if tracer is not None else None
         self._client = client
         self._source = source
         self._journal = Journal(client)
@@ -85,15 +93,18 @@ class Loader:
                 batch, blocks = self._batch(records)
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(asyncio.to_thread(self._write, batch, blocks))
+                arriving = self._arrivals.taken(records) if self._arrivals is not None else []
+                writing = asyncio.create_task(asyncio.to_thread(self._write, batch, blocks, arriving))
         finally:
             if writing is not None:
                 await writing
 
-    def _write(self, batch: Batch, blocks: Blocks) -> None:
+    def _write(self, batch: Batch, blocks: Blocks, arriving: Sequence[Arriving]) -> None:
         self._store.write(batch, blocks)
         self._visible |= {TopicPartition(piece.topic, piece.partition): piece.next for piece in batch.slices}
         self.metrics.visible(blocks.appends, blocks.repeats)
+        if self._arrivals is not None:
+            self._arrivals.visible(arriving)
 
     def _visible_positions(self) -> dict[TopicPartition, int]:
         return dict(self._visible)

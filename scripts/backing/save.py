@@ -24,6 +24,7 @@ from scripts.backing.format import (
 from streams.durable.reader import PartitionReader
 
 COMPRESSION = 4
+AT_ONCE = 4
 Tell = Callable[[int], None]
 """Told how many records more have been written."""
 
@@ -34,11 +35,15 @@ async def save(settings: Settings, folder: Path, tell: Tell = lambda _: None) ->
     at = datetime.now(UTC).isoformat(timespec="seconds")
     table = topic_table(settings.interaction_partitions, settings.account_partitions)
     counts = {topic.name: topic.partitions for topic in table}
-    partitions = [
-        await _save_partition(settings.kafka_bootstrap_servers, folder, name, partition, tell)
-        for name in ORDER
-        for partition in range(counts[name])
-    ]
+    partitions: list[SavedPartition] = []
+    for name in ORDER:  # one after the other; of one topic no partition rests on another
+        for first in range(0, counts[name], AT_ONCE):
+            partitions += await asyncio.gather(
+                *(
+                    _save_partition(settings.kafka_bootstrap_servers, folder, name, partition, tell)
+                    for partition in range(first, min(first + AT_ONCE, counts[name]))
+                )
+            )
     found = Manifest(1, at, settings.interaction_partitions, settings.account_partitions, tuple(partitions))
     write_manifest(folder, found)
     return found

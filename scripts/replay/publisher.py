@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from schemas.commands import Actor, Command, CreateWorkspace
+from schemas.headers import REPLAY_LOG_HEADER, REPLAY_STEP_HEADER
 from schemas.routing import partition_of
 from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS
@@ -24,8 +25,6 @@ from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
 from streams.durable.reader import PartitionReader
 
-STEP_HEADER = "qh-replay-step"
-LOG_HEADER = "qh-replay-log"
 CHUNK = 2_000
 LOOK_BACK = 1_000
 
@@ -82,7 +81,7 @@ async def _publish(
                 chunk.clear()
                 progress(passed - step.is_event)
                 await asyncio.sleep(due - time.monotonic())
-        chunk.append(_output(step, log))
+        chunk.append(output_of(step, log))
         events += step.is_event
         if len(chunk) >= CHUNK:
             await produce(producer, chunk)
@@ -93,8 +92,9 @@ async def _publish(
     return Published(events, skipped)
 
 
-def _output(step: Step, log: EventLog) -> Output:
-    headers = ((LOG_HEADER, log.digest[:16].encode()), (STEP_HEADER, str(step.number).encode()))
+def output_of(step: Step, log: EventLog) -> Output:
+    """The record of a step, by which a later replay of the same log knows where this one came to."""
+    headers = ((REPLAY_LOG_HEADER, log.digest[:16].encode()), (REPLAY_STEP_HEADER, str(step.number).encode()))
     return Output(INTERACTIONS, step.partition, step.key, step.value, headers)
 
 
@@ -126,8 +126,8 @@ async def _last_step(bootstrap: str, partition: int, log: EventLog) -> int:
             async for records in reader.read(start, end):
                 for record in records:
                     headers = dict(record.headers)
-                    if headers.get(LOG_HEADER) == wanted:
-                        last = int(headers[STEP_HEADER])
+                    if headers.get(REPLAY_LOG_HEADER) == wanted:
+                        last = int(headers[REPLAY_STEP_HEADER])
             if last:
                 return last
             end = start

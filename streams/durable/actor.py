@@ -19,9 +19,11 @@ from operator import attrgetter
 from typing import Any
 
 from schemas.errors import QuarterhourError
+from schemas.tracing import Tracer
 from streams.durable.changelog import Recovered, position_output, recover, state_outputs
 from streams.durable.failpoints import FailPoint
 from streams.durable.flights import MOST_IN_FLIGHT, Batch, Flights
+from streams.durable.following import Following
 from streams.durable.machine import Output, PartitionMachine, RawRecord
 from streams.durable.producer import produce
 from streams.durable.reader import PartitionReader
@@ -61,6 +63,8 @@ class ActorContext:
     waiting for acknowledgements costs no CPU, many small batches do."""
     new_reader: Callable[[str, str, int], Any] = PartitionReader
     recover: Callable[[str, str, int, PartitionMachine], Awaitable[Recovered]] = recover
+    tracer: Tracer | None = None
+    """None: traces are off."""
 
 
 _value_of = attrgetter("value")
@@ -84,6 +88,7 @@ class PartitionActor:
         self._context = context
         self._machine: PartitionMachine | None = None
         self._reached = 0  # the next offset the machine takes, once recovered: `position` and what is in flight
+        self._following = Following(context.tracer, context.topic, partition) if context.tracer else None
         self._flights = Flights(context.producer, context.fail_point, self._landed)
         self._stopping = False
         self._backlog: deque[Sequence[RawRecord]] = deque()  # runs as the broker put them: no gap within one
@@ -298,7 +303,8 @@ class PartitionActor:
         assert self._machine is not None
         await self._flights.room()
         self._reached = position = batch[-1].offset + 1
-        outputs = self._machine.step(batch)
+        following = self._following
+        outputs = self._machine.step(batch) if following is None else following.step(self._machine, batch)
         changes = state_outputs(self._context.changelog, self.partition, position, self._machine.take_changes())
         self._begin(position, outputs, changes)
         self.batches += 1
@@ -318,3 +324,5 @@ class PartitionActor:
     def _landed(self, position: int) -> None:
         """Step 3 is done: everything before `position` is durable, and only now is that shown."""
         self.position = position
+        if self._following is not None:
+            self._following.landed(position)

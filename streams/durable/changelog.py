@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from schemas.errors import QuarterhourError
+from schemas.headers import TAG_HEADER
 from streams.durable.machine import Output, PartitionMachine
 from streams.durable.reader import PartitionReader
 
 POSITION_KEY = b"p"
 STATE_PREFIX = b"s"
-TAG_HEADER = "at"
 _TAG = struct.Struct(">q")
 
 
@@ -53,6 +53,11 @@ def state_outputs(
 def position_output(topic: str, partition: int, position: int, checkpoint: bytes) -> Output:
     """The record that makes a position durable; acknowledged after all its state records."""
     return Output(topic, partition, POSITION_KEY, _TAG.pack(position) + checkpoint)
+
+
+def position_of(value: bytes) -> int:
+    """The position that a position record holds."""
+    return int(_TAG.unpack_from(value)[0])
 
 
 class StateFold:

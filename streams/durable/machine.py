@@ -36,8 +36,8 @@ class PartitionMachine(Protocol):
     """One input partition's state machine.
 
     Life: made empty; `restore` for each state record held by the changelog, in any order, then `restored` with the
-    partition-wide part of the last checkpoint (None when there is none); then `step` for ever, each followed by one
-    `take_changes` and one `checkpoint`.
+    partition-wide part of the last checkpoint (None when there is none); then for ever: `step`, once or several times,
+    one `take_changes` and one `checkpoint`.
     """
 
     def restore(self, key: bytes, value: bytes) -> None:

@@ -24,6 +24,7 @@ from schemas import health, logs
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.exposing import metrics_text
 from schemas.settings import Settings
+from schemas.tracing import new_tracer
 from streams.durable.actor import ActorContext, PartitionActor
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
@@ -89,6 +90,7 @@ class PartitionWorker:
         self._committed: dict[int, int] = {}
         self._watchdog = Watchdog()
         self._ends: dict[int, int] = {}
+        self._tracer = new_tracer(role.group.removeprefix("quarterhour-"), settings)
         self._producer: Any = None
         self._group: GroupView | None = None
         self._context: ActorContext | None = None
@@ -220,6 +222,8 @@ class PartitionWorker:
             await asyncio.wait_for(asyncio.gather(*(client.stop() for client in clients)), STOP_SECONDS)
         except Exception as error:
             log.warning("clients are left open: %r", error)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
     async def _ready_context(self) -> ActorContext:
         if self._context is None:
@@ -232,6 +236,7 @@ class PartitionWorker:
             self._context = ActorContext(
                 bootstrap, role.topic, role.changelog, self._producer, role.new_machine,
                 self._group.committed, self._is_current, FailPoint(settings.fail_point), settings.batch_records,
+                tracer=self._tracer,
             )  # fmt: skip
         return self._context
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from schemas import traces
 from schemas.interactions import Event
 from schemas.topics import ENTITLEMENTS
 from streams.gateway.entitled import Decision, EntitlementPolicy, Entitlements
@@ -56,14 +57,16 @@ class Gateway:
             await self._publisher.close()
             await self._follower.close()
 
-    async def publish(self, event: Event | bytes) -> Receipt:
+    async def publish(self, event: Event | bytes, *, traceparent: str | None = None) -> Receipt:
         """Hand over one event (or its CloudEvents JSON); returns once the buffer has room for it.
 
         `await` the receipt for the acknowledgement, or `flush` for all. Raises InvalidRecord, naming field, value and
-        rule, for what METER would reject; Closed outside the block.
+        rule, for what METER would reject; Closed outside the block. The event's trace is the W3C `traceparent`, else
+        that of its JSON, else the current span of OpenTelemetry, where the program uses that.
         """
         key, value, _ = checked(event)
-        return await self._publisher.publish(key, value)
+        trace = traces.parsed(traceparent) if traceparent else traces.of_event(value) or traces.of_this_task()
+        return await self._publisher.publish(key, value, trace)
 
     async def flush(self) -> None:
         """Wait until everything published is acknowledged; raises NotDelivered or Refused if something was not."""

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.routing import partition_of
 from schemas.topics import INTERACTIONS
+from schemas.traces import Header, TraceContext
 from streams.durable.producer import new_producer
 from streams.gateway.buffer import ByteBudget
 from streams.gateway.connection import REFUSALS, RETRY_SECONDS, Connection
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _OVERHEAD_BYTES = 128
 _KNOWN_KEYS = 50_000
 _SWEEP_SECONDS = 0.25
+_NO_HEADERS: list[Header] = []
 
 
 class Delivered(NamedTuple):
@@ -51,10 +53,13 @@ class PublisherPolicy:
 
 
 class _Event:
-    __slots__ = ("key", "receipt", "since", "size", "value")
+    __slots__ = ("headers", "key", "receipt", "since", "size", "value")
 
-    def __init__(self, key: bytes, value: bytes, size: int, receipt: Receipt, since: float) -> None:
+    def __init__(
+        self, key: bytes, value: bytes, size: int, receipt: Receipt, since: float, headers: list[Header]
+    ) -> None:
         self.key, self.value, self.size, self.receipt, self.since = key, value, size, receipt, since
+        self.headers = headers
 
 
 class _Lane:
@@ -122,17 +127,17 @@ class Publisher:
             self._lane_of.clear()
             await self._connection.close()
 
-    async def publish(self, key: str, value: bytes) -> Receipt:
+    async def publish(self, key: str, value: bytes, trace: TraceContext | None = None) -> Receipt:
         """Hand over one event, waiting for room in the buffer; the receipt is for its acknowledgement."""
         size = len(value) + len(key) + _OVERHEAD_BYTES
         if not self.budget.try_take(size):
             await self.budget.take(size)
-        return self._enqueue(key, value, size)
+        return self._enqueue(key, value, size, trace)
 
-    def offer(self, key: str, value: bytes) -> Receipt | None:
+    def offer(self, key: str, value: bytes, trace: TraceContext | None = None) -> Receipt | None:
         """The same without waiting; None when the buffer has no room."""
         size = len(value) + len(key) + _OVERHEAD_BYTES
-        return self._enqueue(key, value, size) if self.budget.try_take(size) else None
+        return self._enqueue(key, value, size, trace) if self.budget.try_take(size) else None
 
     async def flush(self) -> None:
         """Wait until everything handed over is settled; raises the first failure since the last flush."""
@@ -153,7 +158,7 @@ class Publisher:
         oldest = [since for lane in self._lanes if (since := lane.oldest()) is not None]
         return max(0.0, time.monotonic() - min(oldest)) if oldest else 0.0
 
-    def _enqueue(self, key: str, value: bytes, size: int) -> Receipt:
+    def _enqueue(self, key: str, value: bytes, size: int, trace: TraceContext | None) -> Receipt:
         lane = self._lane_of.get(key)
         if lane is None:
             if not self._lanes:
@@ -164,7 +169,8 @@ class Publisher:
                 self._lane_of.clear()
             self._lane_of[key] = lane
         receipt: Receipt = asyncio.get_running_loop().create_future()
-        lane.waiting.append(_Event(key.encode(), value, size, receipt, time.monotonic()))
+        headers = [trace.header] if trace is not None else _NO_HEADERS
+        lane.waiting.append(_Event(key.encode(), value, size, receipt, time.monotonic(), headers))
         self._unsettled += 1
         lane.wake.set()
         return receipt
@@ -204,13 +210,13 @@ class Publisher:
         """Fill a batch: what is in flight once more, or else what waits and is still wanted."""
         if lane.in_flight:
             for event in lane.in_flight:
-                batch.append(key=event.key, value=event.value, timestamp=None)
+                batch.append(key=event.key, value=event.value, timestamp=None, headers=event.headers)
             return
         waiting, taken = lane.waiting, lane.in_flight
         while waiting:
             event = waiting[0]
             if not event.receipt.done():
-                if batch.append(key=event.key, value=event.value, timestamp=None) is None:
+                if batch.append(key=event.key, value=event.value, timestamp=None, headers=event.headers) is None:
                     break
                 taken.append(event)
             else:  # given up

@@ -12,7 +12,7 @@ from schemas.errors import InvalidRecord, excerpt
 from schemas.interactions import REROUTED_HEADER, Interaction
 from schemas.routing import interaction_key, partition_of
 from schemas.topics import INBOX, INTERACTIONS, LATE, REJECTED
-from schemas.units import Origin, Unit, UnitChange, UnitKind, Watermark
+from schemas.units import ALWAYS_BILLED, Origin, Unit, UnitChange, UnitKind, Watermark
 from streams.durable.machine import Output, RawRecord
 from streams.metering.policy import MeterPolicy
 from streams.metering.windows import Session, Window
@@ -90,7 +90,7 @@ class Emitter:
 
     def _billable(self, kind: UnitKind, window: Window) -> bool:
         """U12: live, and the end user spoke; U8 and U9: a live notification or alert is billable by itself."""
-        return self._names.live and (window.inbound > 0 or kind == "notification" or kind == "alert")
+        return self._names.live and (window.inbound > 0 or kind in ALWAYS_BILLED)
 
     def _unit(
         self, kind: UnitKind, change: UnitChange, window: Window, billable: bool, delta: int, billable_delta: int

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from schemas.tracing import Tracer
 from streams.durable.actor import MAX_BATCH, ActorContext, PartitionActor
 from streams.durable.changelog import Recovered, StateFold
 from streams.durable.failpoints import FailPoint
@@ -65,7 +66,7 @@ class FakeLog:
     def input(self, start: int = 0, end: int = 1 << 60) -> list[RawRecord]:
         """A run of the input as the consumer would deliver it."""
         found = [record for record in self.records(TOPIC, start) if record.offset < end]
-        return [RawRecord(record.offset, record.timestamp, record.key, record.value) for record in found]
+        return [RawRecord(r.offset, r.timestamp, r.key, r.value, r.headers) for r in found]
 
     def outputs(self) -> list[bytes]:
         """What came out, in order."""
@@ -201,6 +202,7 @@ class FakeWorld:
         self.recoveries = 0
         self.fail_point = FailPoint("")
         self.batch_records = MAX_BATCH
+        self.tracer: Tracer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def publish(self, *numbers: int, gap: int = 0) -> None:
@@ -217,7 +219,7 @@ class FakeWorld:
         """What actors here need."""
         context = ActorContext(
             "", TOPIC, CHANGELOG, self.log, self._new_machine, self._committed,
-            lambda *_: self.current, self.fail_point, self.batch_records,
+            lambda *_: self.current, self.fail_point, self.batch_records, tracer=self.tracer,
         )  # fmt: skip
         return replace(context, new_reader=lambda _b, topic, _p: FakeReader(self.log, topic), recover=self._recover)
 

@@ -121,7 +121,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 async def pipeline(folder: Path, settings: Settings = SETTINGS, *, live: bool = False) -> AsyncIterator[Pipeline]:
     """A pipeline whose data is under `folder`."""
     world = Home(folder).world("test")
-    async with local_stack(world, settings, print, live=live) as stack:
+    async with local_stack(world, settings, print, live=live, with_doors=live) as stack:
         yield Pipeline(stack)
 
 

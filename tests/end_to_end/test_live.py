@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from scripts.cli import app
 from scripts.operating.doctor import CHECKS, Verdict
 from scripts.stack.home import Home
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from tests.end_to_end.collector import Collector, collecting
 
 pytestmark = pytest.mark.stack
 
@@ -47,6 +49,7 @@ class Live:
     output: Path
     mailbox: str
     environment: dict[str, str]
+    collector: Collector
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a query, as curl would get them."""
@@ -91,13 +94,22 @@ def event(workspace: str, identity: str, time: datetime, **data: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def collector() -> Iterator[Collector]:
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Live]:
     try:
         kafka_artifacts(lambda _: None)
     except KafkaUnavailable as problem:
         pytest.skip(str(problem))
     home = tmp_path_factory.mktemp("live")
-    environment = {**os.environ, "QUARTERHOUR_HOME": str(home), "QUARTERHOUR_SESSION_TIMEOUT_SECONDS": "3"}
+    environment = {
+        **os.environ, "QUARTERHOUR_HOME": str(home), "QUARTERHOUR_SESSION_TIMEOUT_SECONDS": "3",
+        "QUARTERHOUR_OTEL_ENDPOINT": collector.address,
+    }  # fmt: skip
     world = Home(home).world("live")
     output = home / "up.txt"
     with output.open("wb") as file:
@@ -118,6 +130,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         output,
         record.addresses["mailbox"],
         environment,
+        collector,
     )
     process.kill()
     process.wait()
@@ -161,8 +174,8 @@ def _quarterhour(live: Live, *arguments: str) -> str:
     return done.stdout
 
 
-def _post(live: Live, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents+json"}
+def _post(live: Live, key: str, body: bytes, **more: str) -> tuple[int, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents+json", **more}
     request = urllib.request.Request(f"{live.ingest}v1/events", body, headers)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -174,7 +187,9 @@ def _post(live: Live, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
 
 def test_an_event_posted_over_http_is_a_unit_and_only_while_its_key_is_in_force(live: Live) -> None:
     key = _quarterhour(live, "keys", "create", "--workspace", "posted", "--label", "test", "--quiet").strip()
-    status, answer = _post(live, key, event("posted", "e-1", datetime.now(UTC)))
+    trace_id, client = secrets.token_hex(16), secrets.token_hex(8)
+    traced = event("posted", "e-1", datetime.now(UTC))
+    status, answer = _post(live, key, traced, traceparent=f"00-{trace_id}-{client}-01")
     assert (status, answer["accepted"], answer["results"][0]["topic"]) == (200, 1, "interactions")
     live.eventually("SELECT count() AS n FROM charges WHERE workspace = 'posted'", lambda rows: int(rows[0]["n"]) == 1)
     units = live.query("SELECT kind, user, billable FROM units WHERE workspace = 'posted' ORDER BY kind")
@@ -183,6 +198,7 @@ def test_an_event_posted_over_http_is_a_unit_and_only_while_its_key_is_in_force(
         ("session", "u1", 1),
     ]
     assert _post(live, key, event("acme", "e-2", datetime.now(UTC)))[0] == 403
+    _followed_to_the_ledger(live, trace_id, client, answer["results"][0]["offset"])
     key_id = key.split("_")[1]
     assert key not in _quarterhour(live, "keys", "list")
     assert key_id in _quarterhour(live, "keys", "list", "--workspace", "posted")
@@ -191,6 +207,20 @@ def test_an_event_posted_over_http_is_a_unit_and_only_while_its_key_is_in_force(
     while _post(live, key, event("posted", "e-3", datetime.now(UTC)))[0] != 401:
         assert time.monotonic() < deadline, "a revoked key goes on working"
         time.sleep(0.1)
+
+
+def _followed_to_the_ledger(live: Live, trace_id: str, client: str, offset: int) -> None:
+    """The event's trace goes from the gateway's request to the ledger record that ClickHouse shows."""
+    steps = ("ingest", "meter interactions", "accounts account.inbox", "loader ledger")
+    taken, metered, posted, visible = live.collector.chain(trace_id, *steps)
+    assert (taken.parent_id, taken.offset, metered.offset) == (client, offset, offset)
+    services = [span.service for span in (taken, metered, posted, visible)]
+    assert services == ["quarterhour-ingest", "quarterhour-meter", "quarterhour-accounts", "quarterhour-loader"]
+    (entry,) = live.query(
+        "SELECT origin_offset, kafka_offset FROM ledger_entries WHERE workspace = 'posted' AND kind = 'charge'"
+    )
+    assert (posted.offset, visible.offset) == (int(entry["origin_offset"]), int(entry["kafka_offset"]))
+    assert all(0 <= span.seconds < 60 for span in (taken, metered, posted, visible))
 
 
 def test_the_command_that_up_prints_publishes_an_event(live: Live, tmp_path: Path) -> None:

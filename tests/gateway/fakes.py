@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from schemas.routing import partition_of
 from schemas.topics import INTERACTIONS
+from schemas.traces import Header, TraceContext
 from streams.gateway.keys import IssuedKey, Keys, issue
 from streams.gateway.publisher import Delivered, Receipt
 
@@ -20,6 +21,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.keys = Keys()
         self.logs: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.traces: list[TraceContext | None] = []
         self.held: list[tuple[Receipt, Delivered]] | None = None
         self.fail: Exception | None = None
         self.connected = True
@@ -39,7 +41,7 @@ class MemoryBackend:
         self.keys.by_id[issued.key.key_id] = issued.key
         return issued
 
-    def offer(self, key: str, value: bytes) -> Receipt | None:
+    def offer(self, key: str, value: bytes, trace: TraceContext | None = None) -> Receipt | None:
         """Append, and acknowledge as told."""
         if not self.room:
             return None
@@ -49,6 +51,7 @@ class MemoryBackend:
             receipt.set_exception(self.fail)
             return receipt
         self.logs[partition].append(value)
+        self.traces.append(trace)
         delivered = Delivered(INTERACTIONS, partition, len(self.logs[partition]) - 1)
         if self.held is None:
             receipt.set_result(delivered)
@@ -85,6 +88,7 @@ class Sent(NamedTuple):
     producer: int
     key: bytes
     value: bytes
+    headers: tuple[Header, ...] = ()
 
 
 class FakeBroker:
@@ -117,14 +121,14 @@ class AfterWriting(Exception):
 
 class _Batch:
     def __init__(self, most: int) -> None:
-        self.records: list[tuple[bytes, bytes]] = []
+        self.records: list[tuple[bytes, bytes, tuple[Header, ...]]] = []
         self._most = most
 
-    def append(self, *, key: bytes, value: bytes, timestamp: int | None) -> object:
+    def append(self, *, key: bytes, value: bytes, timestamp: int | None, headers: Sequence[Header]) -> object:
         """None when full."""
         if len(self.records) >= self._most:
             return None
-        self.records.append((key, value))
+        self.records.append((key, value, tuple(headers)))
         return self
 
 
@@ -163,14 +167,17 @@ class FakeProducer:
         return sent
 
     async def _write(
-        self, records: Sequence[tuple[bytes, bytes]], partition: int, sent: asyncio.Future[_Metadata]
+        self,
+        records: Sequence[tuple[bytes, bytes, tuple[Header, ...]]],
+        partition: int,
+        sent: asyncio.Future[_Metadata],
     ) -> None:
         await self._broker.gate.wait()
         fault = self._broker.faults.pop(0) if self._broker.faults else None
         log = self._broker.logs[partition]
         base = len(log)
         if fault is None or isinstance(fault, AfterWriting):
-            log.extend(Sent(self._number, key, value) for key, value in records)
+            log.extend(Sent(self._number, *record) for record in records)
         if sent.done():
             return
         if fault is None:

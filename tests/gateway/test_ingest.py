@@ -15,6 +15,8 @@ import pytest
 
 from schemas.errors import InvalidRecord
 from schemas.interactions import MAX_RECORD_BYTES, decode
+from schemas.traces import TraceContext
+from schemas.tracing import Tracer
 from streams.doors.ingest.application import application
 from streams.doors.ingest.modes import BATCH, BINARY, STRUCTURED
 from streams.doors.ingest.taking import MAX_REQUEST_BYTES
@@ -54,9 +56,9 @@ class Door:
 
 
 @asynccontextmanager
-async def open_door(in_flight: int = IN_FLIGHT) -> AsyncIterator[Door]:
+async def open_door(in_flight: int = IN_FLIGHT, tracer: Tracer | None = None) -> AsyncIterator[Door]:
     backend = MemoryBackend()
-    transport = httpx.ASGITransport(application(backend, in_flight))
+    transport = httpx.ASGITransport(application(backend, in_flight, tracer))
     async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
         yield Door(backend, client)
 
@@ -98,6 +100,43 @@ async def test_binary_mode(door: Door) -> None:
     answer = await door.post(whole["data"], BINARY, **headers)
     assert answer.status_code == 200
     assert [json.loads(value) for value in door.backend.values()] == [whole]
+
+
+TRACED = TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+OWN = TraceContext("1af7651916cd43dd8448eb211c80319c", "c7ad6b7169203331")
+
+
+async def test_the_trace_of_an_event_goes_along_its_own_before_the_requests(door: Door) -> None:
+    batch = [event("1"), event("2", traceparent=OWN.text), event("3", traceparent="nonsense")]
+    await door.post(batch, BATCH, traceparent=TRACED.text)
+    await door.post(event("4"))
+    assert door.backend.traces == [TRACED, OWN, TRACED, None]
+
+
+async def test_with_traces_on_each_event_of_a_trace_has_a_span_and_a_refusal_its_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[tuple[str, TraceContext, TraceContext | None, object]] = []
+
+    class Told(Tracer):
+        def __init__(self) -> None:
+            self._sample_ratio = 0.0
+
+        def span(self, name: str, own: Any, parent: Any, *rest: Any) -> None:
+            told.append((name, own, parent, rest[2]["quarterhour.event.status"]))
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    async with open_door(tracer=Told()) as door:
+        await door.post([event("1"), event("2", traceparent=OWN.text)], BATCH)
+        door.backend.fail = NotDelivered("no broker")
+        await door.post(event("3"), traceparent=TRACED.text)
+    assert [(name, parent, status) for name, _, parent, status in told] == [
+        ("ingest", OWN, "accepted"), ("ingest", TRACED, "unknown"),
+    ]  # fmt: skip
+    assert door.backend.traces == [None, told[0][1]]
+    assert "event 3 of /gateways/web-1 is unknown: no broker" in caplog.text
 
 
 def bad_events() -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.routing import partition_of
+from schemas.traces import TraceContext
 from streams.gateway import connection
 from streams.gateway.errors import Closed, NotDelivered, Refused
 from streams.gateway.publisher import Publisher, PublisherPolicy, Receipt
@@ -157,3 +158,14 @@ async def test_a_timeout_of_the_client_is_tried_again() -> None:
     async with published(broker) as publisher:
         assert (await (await publisher.publish("k", b"v"))).offset == 1
     assert [sent.value for log in broker.logs for sent in log] == [b"v", b"v"], "METER counts it once (U7)"
+
+
+async def test_the_trace_of_an_event_is_a_header_of_its_record_also_when_it_is_sent_again() -> None:
+    broker = FakeBroker(partitions=1)
+    broker.faults = [AfterWriting(RequestTimedOutError("no answer"))]
+    trace = TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    async with published(broker) as publisher:
+        await publisher.publish("k", b"traced", trace)
+        await publisher.publish("k", b"plain")
+        await publisher.flush()
+    assert [(s.value, s.headers) for s in broker.logs[0]][-2:] == [(b"traced", (trace.header,)), (b"plain", ())]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,11 @@ from scripts.stack.home import Home
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 from scripts.stack.ports import free_port
 from tests.guides.blocks import ALL, GUIDES, NOT_RUN, PAGES, ROOT, Block
+from tests.guides.forking import PROGRAM
 
 PORTS = {"8082": "QUARTERHOUR_INGEST_PORT", "8123": "QUARTERHOUR_CLICKHOUSE_PORT", "8080": "QUARTERHOUR_PAGE_PORT"}
 """The ports that the pages name, and the settings that choose others here."""
+APART = ("scripts/guides/operator.md", "scripts/guides/contributor.md")
 RUN = [pytest.param(block, id=block.name) for block in ALL if block.name not in NOT_RUN]
 
 
@@ -35,6 +40,14 @@ def test_each_guide_is_among_the_pages_and_linked() -> None:
     assert "scripts/guides/README.md" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_each_file_that_a_page_names_is_there(page: str) -> None:
+    """A recipe says what runs it: were that gone, nothing would."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests|schemas|streams|projections|scripts)/[\w./-]+)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_what_is_not_run_is_there() -> None:
     assert set(NOT_RUN) <= {block.name for block in ALL}
 
@@ -46,15 +59,18 @@ class Shell:
         self.folder, self.environment, self._ports = folder, environment, ports
 
     def run(self, text: str) -> str:
-        """What it printed; fails when any command does."""
+        """What went wrong; empty when every command ended well."""
         for named, here in self._ports.items():
             text = text.replace(f"127.0.0.1:{named}", f"127.0.0.1:{here}")
         done = subprocess.run(
             ["bash", "-euo", "pipefail"], input=text, cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=200, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return f"{text}\n{done.stdout}\n{done.stderr}" if done.returncode else ""
+
+    def run_all(self, chain: Sequence[Block]) -> dict[str, str]:
+        """The same for each block, one after the other."""
+        return {block.name: self.run(block.text) for block in chain}
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +84,13 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("guides")
     programs = folder / "bin"
     programs.mkdir()
-    for name, arguments in (("quarterhour", "-m scripts.cli"), ("python", "")):
+    address = str(Path(tempfile.mkdtemp(prefix="qh")) / "s")  # a socket's name is short
+    for name, text in (
+        ("quarterhour", PROGRAM.format(python=sys.executable, address=address)),
+        ("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'),
+    ):
         program = programs / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n', encoding="utf-8")
+        program.write_text(text, encoding="utf-8")
         program.chmod(0o755)
     ports = {named: free_port() for named in PORTS}
     environment = {
@@ -83,7 +103,11 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     }
     output = folder / "up.txt"
     with output.open("wb") as file:
-        process = subprocess.Popen(["quarterhour", "up"], env=environment, cwd=folder, stdout=file, stderr=file)
+        up, server = (
+            [sys.executable, "-m", *rest] for rest in (("scripts.cli", "up"), ("tests.guides.forking", address))
+        )
+        process = subprocess.Popen(up, env=environment, cwd=folder, stdout=file, stderr=file)
+        forking = subprocess.Popen(server, env=environment, cwd=folder, stdout=file, stderr=file)
     try:
         deadline = time.monotonic() + 120
         while Home(folder / "home").world("live").running() is None:
@@ -92,11 +116,24 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
             time.sleep(0.1)
         yield Shell(folder, environment, ports)
     finally:
+        forking.terminate()
         process.terminate()
+        forking.wait(60)
         process.wait(60)
+        shutil.rmtree(Path(address).parent)
+
+
+@pytest.fixture(scope="module")
+def wrong(shell: Shell) -> dict[str, str]:
+    """What went wrong in each block; pages that ask for nothing of each other are run side by side."""
+    run = [block for block in ALL if block.name not in NOT_RUN]
+    apart = [block for block in run if block.name.startswith(APART)]
+    with ThreadPoolExecutor(2) as pool:
+        chains = pool.map(shell.run_all, (apart, [block for block in run if block not in apart]))
+        return {name: told for chain in chains for name, told in chain.items()}
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("block", RUN)
-def test_each_command_of_the_pages_runs(block: Block, shell: Shell) -> None:
-    shell.run(block.text)
+def test_each_command_of_the_pages_runs(block: Block, wrong: dict[str, str]) -> None:
+    assert wrong[block.name] == ""

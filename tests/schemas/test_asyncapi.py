@@ -54,6 +54,15 @@ def test_every_topic_but_the_changelogs_is_described_as_it_is() -> None:
     assert described == {topic.name: topic.partitions for topic in topic_table() if topic.name not in internal}
 
 
+def test_the_headers_of_a_record_are_described() -> None:
+    messages = document()["components"]["messages"]
+    assert set(messages["interaction"]["headers"]["properties"]) == {
+        "traceparent", "qh-rerouted-from", "qh-replay-log", "qh-replay-step",
+    }  # fmt: skip
+    assert set(messages["ledgerRecord"]["headers"]["properties"]) == {"traceparent"}
+    assert "headers" not in messages["apiKey"]
+
+
 def test_every_reference_leads_somewhere() -> None:
     whole: Any = document()
 

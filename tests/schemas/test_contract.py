@@ -14,6 +14,7 @@ from schemas.catalog import DEFAULT_CATALOG, load_catalog, micros_of_usd
 from schemas.commands import Actor, AddFunds, Command, decode_inbox
 from schemas.errors import ConfigurationError, InvalidRecord
 from schemas.export import json_schemas
+from schemas.headers import RECORD_HEADERS
 from schemas.instants import datetime_of, micros_of
 from schemas.ledger import GENESIS_HASH, Balances, LedgerRecord, Line, decode_ledger, encode_ledger, is_intact, seal
 from schemas.routing import interaction_key, partition_of
@@ -119,8 +120,15 @@ def test_the_schemas_are_written_one_file_each(tmp_path: Path) -> None:
 
 def test_the_readme_lists_the_topics_as_they_are() -> None:
     rows = [f"| `{t.name}` | {t.key} | {t.partitions} | {t.purpose} |" for t in topic_table()]
-    section = README.split("## Topics")[1].split("## ")[0]
+    section = README.split("## Topics")[1].split("| header |")[0]
     assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+
+
+def test_the_readme_lists_the_record_headers_as_they_are() -> None:
+    rows = [f"| `{h.name}` | {', '.join(f'`{t}`' for t in h.topics)} | {h.purpose} |" for h in RECORD_HEADERS]
+    section = README.split("## Topics")[1].split("| header |")[1].split("## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+    assert {name for header in RECORD_HEADERS for name in header.topics} <= {topic.name for topic in topic_table()}
 
 
 def test_the_readme_lists_the_settings_as_they_are() -> None:

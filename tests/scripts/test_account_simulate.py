@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from schemas.commands import decode_inbox
+from schemas.ledger import decode_ledger, is_intact
+from schemas.topics import INBOX, LEDGER
 from scripts.account_cli import app
-from scripts.account_simulate import BadStory, main, simulate, usd_text
+from scripts.account_simulate import BadStory, main, records, simulate, usd_text
 
 DOCUMENT = Path(__file__).parents[2] / "streams/accounts/SIMULATE.md"
 
@@ -90,3 +93,20 @@ def test_a_refused_command_is_part_of_the_answer_and_a_bad_file_of_stderr(
 def test_amounts_are_exact(micros: int | None, text: str | None) -> None:
     """C7."""
     assert usd_text(micros) == text
+
+
+def test_the_records_of_a_story_are_those_of_the_topics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As samples have them: each is read by its contract, and the ledger's are intact (L2)."""
+    steps = [
+        {"command": "create_workspace", "at": "2026-01-01T00:00:00Z", "by": "system:signup", "owner": "olga"},
+        {"unit": "conversation", "at": "2026-01-01T09:00:00Z", "id": "u1", "app": "bot"},
+    ]
+    found = list(records({"workspace": "acme", "steps": steps}))
+    assert [type(decode_inbox(value)).__name__ for topic, value in found if topic == INBOX] == ["Command", "Unit"]
+    ledger = [decode_ledger(value) for topic, value in found if topic == LEDGER]
+    assert [record.kind for record in ledger] == ["workspace_created", "charge"]
+    assert all(is_intact(record) for record in ledger)
+    story = tmp_path / "story.json"
+    story.write_text(json.dumps({"workspace": "acme", "steps": steps}))
+    assert main([str(story)], as_records=True) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{topic} {value.decode()}" for topic, value in found]

@@ -9,6 +9,7 @@ import uvicorn
 
 from schemas import logs
 from schemas.settings import Settings
+from schemas.tracing import new_tracer
 from streams.doors.ingest.application import application
 from streams.doors.ingest.backend import KafkaBackend
 
@@ -27,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not settings.kafka_bootstrap_servers:
         print("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092", file=sys.stderr)
         return 1
-    served = application(KafkaBackend(settings), settings.ingest_in_flight_bytes)
+    tracer = new_tracer("ingest", settings)
+    served = application(KafkaBackend(settings), settings.ingest_in_flight_bytes, tracer)
     uvicorn.run(
         served, host=settings.bind_address, port=port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=15,

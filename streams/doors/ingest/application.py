@@ -5,6 +5,7 @@ An answer is given only after the broker's: 200 means that all in-sync replicas 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.health import JSON, health_answer, ready_answer
+from schemas.tracing import Tracer
 from streams.doors.ingest.answers import Answer, RequestRefused
 from streams.doors.ingest.backend import Backend
 from streams.doors.ingest.metrics import IngestMetrics
@@ -26,9 +28,9 @@ from streams.gateway.buffer import ByteBudget
 PART = "ingest"
 
 
-def application(backend: Backend, in_flight_bytes: int) -> Starlette:
-    """The application; it opens the backend when it starts and closes it when it ends."""
-    taking = Taking(backend, ByteBudget(in_flight_bytes))
+def application(backend: Backend, in_flight_bytes: int, tracer: Tracer | None = None) -> Starlette:
+    """The application; it opens the backend when it starts and closes it, and the tracer, when it ends."""
+    taking = Taking(backend, ByteBudget(in_flight_bytes), tracer)
     metrics = IngestMetrics(lambda: taking.in_flight.used, backend.stalled_seconds, backend.keys_age_seconds)
     described = msgspec.json.encode(document())
 
@@ -69,6 +71,8 @@ def application(backend: Backend, in_flight_bytes: int) -> Starlette:
             yield
         finally:
             await backend.close()
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
 
     return Starlette(
         routes=[

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from schemas.settings import Settings
 from schemas.topics import GATEWAY_KEYS
+from schemas.traces import TraceContext
 from streams.gateway.errors import BrokerAway
 from streams.gateway.follower import Follower
 from streams.gateway.keys import Keys
@@ -31,7 +32,7 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Let go."""
 
-    def offer(self, key: str, value: bytes) -> Receipt | None:
+    def offer(self, key: str, value: bytes, trace: TraceContext | None = None) -> Receipt | None:
         """See `Publisher.offer`; None too while there is no broker."""
 
     def is_connected(self) -> bool:
@@ -82,9 +83,9 @@ class KafkaBackend:
         await self._follower.close()
         await self._publisher.close()
 
-    def offer(self, key: str, value: bytes) -> Receipt | None:
+    def offer(self, key: str, value: bytes, trace: TraceContext | None = None) -> Receipt | None:
         """See `Backend`."""
-        return self._publisher.offer(key, value) if self.is_connected() else None
+        return self._publisher.offer(key, value, trace) if self.is_connected() else None
 
     def is_connected(self) -> bool:
         """See `Backend`."""

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 from schemas.errors import InvalidRecord
+from schemas.traces import TRACEPARENT
+from schemas.tracing import Tracer
 from streams.doors.ingest.answers import NOT_ACKNOWLEDGED, Answer, Fault, RequestRefused, Result, answer_of
 from streams.doors.ingest.backend import Backend
 from streams.doors.ingest.judging import Judged, judge
 from streams.doors.ingest.modes import values_of
+from streams.doors.ingest.trail import Trail
 from streams.gateway.buffer import ByteBudget
 from streams.gateway.errors import NotDelivered, Refused
 from streams.gateway.publisher import Receipt
@@ -37,6 +40,7 @@ class Taking:
 
     backend: Backend
     in_flight: ByteBudget
+    tracer: Tracer | None = None
 
     def refuse_while_away(self) -> None:
         """503 while there is no broker to acknowledge anything, or no current view of the keys."""
@@ -76,11 +80,12 @@ class Taking:
         try:
             body = await _body(request, held)
             values = values_of(request.headers.get("content-type", ""), request.headers.items(), body)
-            return answer_of(await self._publish(values, workspace))
+            trail = Trail(self.tracer, request.headers.get(TRACEPARENT, ""))
+            return answer_of(await self._publish(values, workspace, trail))
         finally:
             held.let_go()
 
-    async def _publish(self, values: list[bytes], workspace: str) -> list[Result]:
+    async def _publish(self, values: list[bytes], workspace: str, trail: Trail) -> list[Result]:
         """Results in order; every valid event is acknowledged, or told not to be."""
         now_us = time.time_ns() // 1000
         results: list[Result | tuple[Judged, Receipt]] = []
@@ -90,7 +95,7 @@ class Taking:
             except InvalidRecord as error:
                 results.append(Result(index, "refused", error=Fault.of(error)))
                 continue
-            receipt = self.backend.offer(judged.key, judged.value)
+            receipt = self.backend.offer(judged.key, judged.value, trail.context(index, value))
             if receipt is None:
                 results.append(_unknown(index, judged, "there is no room for it: send it again later"))
             else:
@@ -98,7 +103,9 @@ class Taking:
         waiting = [one[1] for one in results if isinstance(one, tuple)]
         if waiting:
             await asyncio.wait(waiting)
-        return [one if isinstance(one, Result) else _settled(index, *one) for index, one in enumerate(results)]
+        settled = [one if isinstance(one, Result) else _settled(index, *one) for index, one in enumerate(results)]
+        trail.told(settled)
+        return settled
 
 
 class _Held:
