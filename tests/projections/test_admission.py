@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 from starlette.applications import Starlette
@@ -15,14 +16,18 @@ from starlette.routing import Mount, Route
 from projections.connect import connect, ensure_database
 from projections.migrate import migrate
 from projections.web.application import application
+from projections.web.caught import Catcher
 from projections.web.database import Database
 from projections.web.gate import COOKIE
 from schemas.catalog import load_catalog
+from schemas.mails import MailStep
 from schemas.settings import Settings
 from schemas.signin import Person, issue
+from schemas.topics import MAILS
 from tests.projections.loading import load_all
 from tests.projections.people_world import EVERYBODY, people_world
 from tests.projections.serving import serving
+from tests.projections.whole_world import T0
 
 KEY = "k" * 40
 MARCH = "first=2026-01-01&last=2026-01-07"
@@ -41,6 +46,8 @@ ROUTES: dict[str, list[tuple[str, set[str]]]] = {
     "page_plan": [("/workspaces/acme/plan", WHOLE)],
     "page_people": [("/workspaces/acme/people", PART)],
     "page_alerts": [("/workspaces/acme/alerts", WHOLE)],
+    "page_mail": [("/workspaces/acme/mails/d1", WHOLE)],
+    "page_mail_html": [("/workspaces/acme/mails/d1/html", WHOLE)],
     "page_ledger": [("/workspaces/acme/ledger", WHOLE)],
     "page_entry": [("/workspaces/acme/ledger/1", WHOLE)],
     "page_events": [("/workspaces/acme/events?id=e1", WHOLE)],
@@ -65,6 +72,24 @@ ROUTES: dict[str, list[tuple[str, set[str]]]] = {
     "api_explain_event": [("/api/workspaces/acme/events?id=e1", WHOLE)],
     "api_freshness": [("/api/freshness", ALL)],
 }
+CATCHER = "http://catcher.example/mails"
+HOSTILE = b"""Message-ID: <d1@quarterhour.example>\r
+From: a@x.example\r
+To: wanda@example.com\r
+Subject: =?utf-8?q?Low_=3Cb=3Ebalance?=\r
+MIME-Version: 1.0\r
+Content-Type: multipart/alternative; boundary=x\r
+\r
+--x\r
+Content-Type: text/plain; charset=utf-8\r
+\r
+</pre><script>alert(1)</script>\r
+--x\r
+Content-Type: text/html; charset=utf-8\r
+\r
+<p>Dear <b>owner</b></p><script>alert(2)</script><img src=https://evil.example/seen>\r
+--x--\r
+"""
 OPEN_ROUTES = {"/ping", "/metrics", "/sign-in", "/sign-out", "/static", "/api/openapi.json"}
 FORMS = {"/actions/{kind}", "/workspaces/{workspace}/actions/{kind}"}
 
@@ -75,7 +100,14 @@ def database(clickhouse_server: str) -> Iterator[tuple[str, Client]]:
     ensure_database(url)
     client = connect(url)
     migrate(client)
-    asyncio.run(load_all(client, people_world().log))
+    world = people_world()
+    for delivery in ("d1", "d2"):
+        step = MailStep(
+            delivery, "acme", "acme/low/1", "low_balance", "email", "wanda@example.com", "sent", T0, T0, None, 1, 1,
+            message_id=f"<{delivery}@quarterhour.example>", detail="250 OK",
+        )  # fmt: skip
+        world.log.append(MAILS, 0, msgspec.json.encode(step))
+    asyncio.run(load_all(client, world.log))
     yield url, client
     client.command("DROP DATABASE admission SYNC")
     client.close()
@@ -83,7 +115,16 @@ def database(clickhouse_server: str) -> Iterator[tuple[str, Client]]:
 
 @pytest.fixture(scope="module")
 def served(database: tuple[str, Client]) -> Starlette:
-    return application(Database(database[0]), load_catalog(), Settings(signing_key=KEY, accounts_url=""))
+    settings, catcher = Settings(signing_key=KEY, accounts_url=""), Catcher(CATCHER, httpx.MockTransport(caught))
+    return application(Database(database[0]), load_catalog(), settings, catcher=catcher)
+
+
+def caught(request: httpx.Request) -> httpx.Response:
+    """A catcher that holds the mail of d1, as it would be if somebody else had written it."""
+    if request.url.path.endswith("/kept"):
+        return httpx.Response(200, content=HOSTILE)
+    is_here = request.url.params.get("message_id") == "<d1@quarterhour.example>"
+    return httpx.Response(200, json=[{"id": "kept"}] if is_here else [])
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +229,42 @@ def test_w2_a_collaborator_sees_the_app_without_billing(clients: dict[str, httpx
     assert "anton" in text
     for secret in ("200.00", "Own credit", "Cost", "Newest charges", "Allowed requests"):
         assert secret not in text
+
+
+def test_a_mail_is_shown_as_text_and_its_html_in_a_frame_that_can_do_nothing(clients: dict[str, httpx.Client]) -> None:
+    page = clients["wanda"].get("/workspaces/acme/mails/d1")
+    assert "Low &lt;b&gt;balance" in page.text
+    assert "&lt;/pre&gt;&lt;script&gt;alert(1)" in page.text
+    assert '<iframe class="mail" title="The mail as a mail program shows it" sandbox src=' in page.text
+    assert "alert(2)" not in page.text
+    assert "frame-src 'self'" in page.headers["content-security-policy"]
+    part = clients["wanda"].get("/workspaces/acme/mails/d1/html")
+    assert "<b>owner</b>" in part.text
+    (policy,) = part.headers.get_list("content-security-policy")
+    assert policy.startswith("sandbox; default-src 'none';"), "no script, no image, no origin, wherever it is opened"
+    assert part.headers["x-content-type-options"] == "nosniff"
+
+
+def test_of_a_mail_that_was_not_caught_the_steps_are_shown(clients: dict[str, httpx.Client]) -> None:
+    page = clients["wanda"].get("/workspaces/acme/mails/d2")
+    assert "does not hold this mail any more" in page.text
+    assert "250 OK" in page.text
+    assert clients["wanda"].get("/workspaces/acme/mails/d2/html").status_code == 404
+    assert clients["wanda"].get("/workspaces/acme/mails/none").status_code == 404
+    assert clients["otto"].get("/workspaces/other/mails/d1").status_code == 404, "of another workspace"
+    assert clients["otto"].get("/workspaces/other/mails/d1/html").status_code == 404
+
+
+def test_while_the_catcher_is_away_the_page_of_a_mail_says_so(database: tuple[str, Client]) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("away", request=request)
+
+    catcher = Catcher(CATCHER, httpx.MockTransport(away))
+    served = application(Database(database[0]), load_catalog(), Settings(signing_key=KEY), catcher=catcher)
+    with serving(served) as address, httpx.Client(base_url=address, cookies={COOKIE: token("wanda")}) as client:
+        page = client.get("/workspaces/acme/mails/d1")
+        assert (page.status_code, "does not answer" in page.text) == (200, True)
+        assert client.get("/workspaces/acme/mails/d1/html").status_code == 503
 
 
 def test_signing_in_by_link_and_by_form_and_out_again(nobody: httpx.Client) -> None:
