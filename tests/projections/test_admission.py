@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from projections.connect import connect, ensure_database
-from projections.migrate import migrate
 from projections.web.application import application
 from projections.web.caught import Catcher
 from projections.web.database import Database
 from projections.web.gate import COOKIE
 from schemas.catalog import load_catalog
-from schemas.mails import MailStep
 from schemas.settings import Settings
 from schemas.signin import Person, issue
-from schemas.topics import MAILS
-from tests.projections.loading import load_all
-from tests.projections.people_world import EVERYBODY, people_world
+from tests.projections.people_world import EVERYBODY
 from tests.projections.serving import serving
-from tests.projections.whole_world import T0
 
 KEY = "k" * 40
 MARCH = "first=2026-01-01&last=2026-01-07"
@@ -95,28 +87,9 @@ FORMS = {"/actions/{kind}", "/workspaces/{workspace}/actions/{kind}"}
 
 
 @pytest.fixture(scope="module")
-def database(clickhouse_server: str) -> Iterator[tuple[str, Client]]:
-    url = f"{clickhouse_server}/admission"
-    ensure_database(url)
-    client = connect(url)
-    migrate(client)
-    world = people_world()
-    for delivery in ("d1", "d2"):
-        step = MailStep(
-            delivery, "acme", "acme/low/1", "low_balance", "email", "wanda@example.com", "sent", T0, T0, None, 1, 1,
-            message_id=f"<{delivery}@quarterhour.example>", detail="250 OK",
-        )  # fmt: skip
-        world.log.append(MAILS, 0, msgspec.json.encode(step))
-    asyncio.run(load_all(client, world.log))
-    yield url, client
-    client.command("DROP DATABASE admission SYNC")
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def served(database: tuple[str, Client]) -> Starlette:
+def served(people_database: tuple[str, Client]) -> Starlette:
     settings, catcher = Settings(signing_key=KEY, accounts_url=""), Catcher(CATCHER, httpx.MockTransport(caught))
-    return application(Database(database[0]), load_catalog(), settings, catcher=catcher)
+    return application(Database(people_database[0]), load_catalog(), settings, catcher=catcher)
 
 
 def caught(request: httpx.Request) -> httpx.Response:
@@ -134,9 +107,9 @@ def address(served: Starlette) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def unit(database: tuple[str, Client]) -> str:
+def unit(people_database: tuple[str, Client]) -> str:
     query = "SELECT unit_id FROM ledger_charges WHERE app = 'shop' LIMIT 1"
-    return str(database[1].query(query).first_row[0])
+    return str(people_database[1].query(query).first_row[0])
 
 
 def token(name: str, lifetime: timedelta = timedelta(hours=1), key: str = KEY) -> str:
@@ -255,12 +228,12 @@ def test_of_a_mail_that_was_not_caught_the_steps_are_shown(clients: dict[str, ht
     assert clients["otto"].get("/workspaces/other/mails/d1/html").status_code == 404
 
 
-def test_while_the_catcher_is_away_the_page_of_a_mail_says_so(database: tuple[str, Client]) -> None:
+def test_while_the_catcher_is_away_the_page_of_a_mail_says_so(people_database: tuple[str, Client]) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("away", request=request)
 
     catcher = Catcher(CATCHER, httpx.MockTransport(away))
-    served = application(Database(database[0]), load_catalog(), Settings(signing_key=KEY), catcher=catcher)
+    served = application(Database(people_database[0]), load_catalog(), Settings(signing_key=KEY), catcher=catcher)
     with serving(served) as address, httpx.Client(base_url=address, cookies={COOKIE: token("wanda")}) as client:
         page = client.get("/workspaces/acme/mails/d1")
         assert (page.status_code, "does not answer" in page.text) == (200, True)
@@ -294,8 +267,8 @@ def test_after_signing_in_one_goes_on_to_pages_of_ours_only(nobody: httpx.Client
     assert 'content="0; url=/"' in reply.text
 
 
-def test_without_a_signing_key_there_is_no_sign_in_and_it_says_so(database: tuple[str, Client]) -> None:
-    without = application(Database(database[0]), load_catalog())
+def test_without_a_signing_key_there_is_no_sign_in_and_it_says_so(people_database: tuple[str, Client]) -> None:
+    without = application(Database(people_database[0]), load_catalog())
     with serving(without) as address, httpx.Client(base_url=address, timeout=30) as client:
         _sees_all_and_does_nothing(client)
 
