@@ -110,12 +110,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             stack.give(person, "publish_app", app=app)
         yield stack
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # nothing of it is looked at any more; whatever it started dies with it (scripts/stack/child.py)
+        process.wait()
 
 
 @pytest.fixture(scope="module")

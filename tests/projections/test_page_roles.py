@@ -47,7 +47,7 @@ NOT_OFFERED = {
 
 def standing_of(account: AccountState, name: str) -> Standing:
     """What the account itself says a person is."""
-    role = account.people.get(name)
+    role: Any = account.people.get(name)
     if name == "root":
         return Standing("operator")
     if role is None:
