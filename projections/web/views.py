@@ -262,7 +262,7 @@ def _statements(visit: Visit) -> Found:
             terms = terms_asked(visit.query, visit.catalog, days)
             found["compared"] = what_if(visit.client, visit.workspace, days, terms)
     except (RangeRefused, BadParameter) as why:
-        found["refused"] = str(why)
+        found["refused"] = _sentence(why)
     return "statements.html", found
 
 
@@ -285,11 +285,18 @@ def _trend(visit: Visit, app: str = "") -> dict[str, Any]:
             visit.client, visit.workspace, wanted.days, wanted.grain, wanted.by, wanted.only
         )
     except (RangeRefused, BadParameter) as why:
-        return {**found, "refused": str(why)}
+        return {**found, "refused": _sentence(why)}
     whole = points if not wanted.by else trend(
         visit.client, visit.workspace, wanted.days, wanted.grain, (), wanted.only
     )  # fmt: skip
     return {**found, "points": points, "chart": chart(whole), "days": wanted.days}
+
+
+def _sentence(why: RangeRefused | BadParameter) -> str:
+    """For people: what is wrong, without the parameter's name; its rule at the end."""
+    if isinstance(why, BadParameter):
+        return str(why)
+    return f"{why.detail[:1].upper()}{why.detail[1:]} ({why.rule})."
 
 
 def _quoted(text: str) -> str:
