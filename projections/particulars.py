@@ -38,6 +38,20 @@ class Delivery:
     recipient: str
     status: str
     detail: str
+    delivery_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStep:
+    """One step of a delivery: `planned`, `retrying`, `sent`, `dead` or `unaddressed`; `round` 2 and up: tried again."""
+
+    time: datetime
+    status: str
+    round: int
+    attempts: int
+    uncertain: bool
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +113,38 @@ def told_alerts(client: Client, workspace: str, app: str = "") -> list[ToldAlert
     return [ToldAlert(at, kind, of, said, tuple(people)) for at, kind, of, said, people in rows]
 
 
-def deliveries(client: Client, workspace: str) -> list[Delivery] | None:
-    """Mails and webhook deliveries; None where nothing sends any."""
-    if not client.command("EXISTS VIEW deliveries"):
-        return None
-    query = """
-    SELECT d.time, d.kind, d.app, d.channel, d.recipient, d.status, d.detail FROM deliveries AS d
-    WHERE d.workspace = {workspace:String} ORDER BY d.time DESC LIMIT {most:UInt32}
-    """
+_DELIVERY = "d.time, d.kind, d.app, d.channel, d.recipient, d.status, d.detail, d.delivery_id, d.message_id"
+
+
+def deliveries(client: Client, workspace: str) -> list[Delivery]:
+    """Mails and webhook deliveries."""
+    query = f"""
+    SELECT {_DELIVERY} FROM deliveries AS d
+    WHERE d.workspace = {{workspace:String}} ORDER BY d.time DESC LIMIT {{most:UInt32}}
+    """  # noqa: S608 - ours
     rows = client.query(query, parameters={"workspace": workspace, "most": MOST_ALERTS}).result_rows
     return [Delivery(*row) for row in rows]
+
+
+def delivery(client: Client, workspace: str, delivery_id: str) -> tuple[Delivery, list[DeliveryStep]] | None:
+    """One delivery with its steps, the first one first; None if the workspace has none of that id."""
+    named = {"workspace": workspace, "id": delivery_id}
+    where = "workspace = {workspace:String} AND delivery_id = {id:String}"
+    found = client.query(f"SELECT {_DELIVERY} FROM deliveries AS d WHERE {where}", parameters=named).result_rows  # noqa: S608 - ours
+    # A step told twice is one: it is named by round, attempts and status.
+    query = f"""
+    SELECT min(m.time) AS at, m.status, m.round, m.attempts, max(m.uncertain), any(m.detail)
+    FROM mails AS m WHERE {where}
+    GROUP BY m.round, m.attempts, m.status ORDER BY m.round, m.attempts, m.status != 'planned', at
+    """  # noqa: S608 - ours
+    steps = [DeliveryStep(*row) for row in client.query(query, parameters=named).result_rows]
+    return (Delivery(*found[0]), steps) if found else None
+
+
+def dead_deliveries(client: Client) -> int:
+    """How many mails and webhook deliveries of all workspaces stand given up."""
+    count: int = client.query("SELECT count() FROM deliveries WHERE status = 'dead'").first_row[0]
+    return count
 
 
 def payments(client: Client, workspace: str) -> list[Payment]:

@@ -210,7 +210,8 @@ def _warnings(
         yield SystemWarning("free_credit_expiring", "", f"{_usd(left)} of free credit expires at {_at(expires)}.")
     for pays_for, amount, due, status in client.query(_UNPAID, parameters=named).result_rows:
         how = "has failed" if status == "failed" else "is open"
-        yield SystemWarning("payment_due", "", f"The fee of {_usd(amount)} for {pays_for}, due at {_at(due)}, {how}.")
+        what = pays_for.replace("/", " ", 1)  # `app/helper`
+        yield SystemWarning("payment_due", "", f"The fee of {_usd(amount)} for {what}, due at {_at(due)}, {how}.")
     for plan in running:
         what = plan.app or plan.kind
         if plan.renews is not None and plan.fee_micros and plan.renews - now <= RENEWAL_WARNED:

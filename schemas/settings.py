@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     smtp_ca_file: Path | None = Field(
         None, description="certificates to trust of the mail server; default: the system's"
     )
+    mailbox_url: str = Field(
+        "",
+        pattern="^$|^https?://",
+        description="where the page finds the mails that the catcher caught; empty: the local stack's own",
+    )
     mail_from: str = Field(
         "Quarterhour <alerts@quarterhour.example>", description="sender of mails: `address` or `Name <address>`"
     )

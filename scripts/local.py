@@ -27,7 +27,7 @@ from scripts.stack.home import METRICS, StackRecord, World
 from scripts.stack.kafka_archive import make_class_archive
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 from scripts.stack.kafka_node import KafkaNode, wait_until_ready
-from scripts.stack.mailing import open_mail
+from scripts.stack.mailing import MAILBOX, open_mail
 from scripts.stack.ports import free_port, given_or_free
 from scripts.stack.process import ProcessSpec
 from scripts.stack.supervisor import StopAsked, Supervisor
@@ -90,13 +90,16 @@ async def local_stack(
             await supervisor.start(_workers(settings, live, metrics))
             if not settings.signing_key:
                 settings = settings.model_copy(update={"signing_key": signing_key(world.signing_key_file)})
+            mails = world.mails if kept else clickhouse_data / "mails"
+            mail_specs, mail_addresses = open_mail(settings, mails) if live else ([], {})
+            settings = settings.model_copy(
+                update={"mailbox_url": settings.mailbox_url or mail_addresses.get(MAILBOX, "")}
+            )
+            specs: list[ProcessSpec] = []
             if with_doors:
                 specs, doors = open_doors(settings)
-                await supervisor.start(specs)
-            if live:
-                specs, addresses = open_mail(settings, world.mails if kept else clickhouse_data / "mails")
-                await supervisor.start(specs)
-                doors |= addresses
+            await supervisor.start([*specs, *mail_specs])
+            doors |= mail_addresses
         record = _record(settings, supervisor, metrics, doors)
         world.publish(record)
         served = True

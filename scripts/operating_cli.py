@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from schemas.aside import SetAside
-from schemas.instants import text_of
 from schemas.settings import Settings
 from scripts import commands
 from scripts.local import CLICKHOUSE, KAFKA
-from scripts.operating import dead_letters
+from scripts.operating import letters
 from scripts.operating.brokers import topic_states
 from scripts.operating.doctor import Verdict, examine
 from scripts.operating.lagging import PartitionLag, lags
@@ -27,8 +25,8 @@ from scripts.stack.home import Home
 
 dlq = typer.Typer(
     no_args_is_help=True,
-    help="Records that METER or ACCOUNTS refused: list them, look at one, put it back. Mails that were given up: "
-    "`quarterhour mails dead`.\n\nExample: quarterhour dlq list --limit 20",
+    help="All dead letters: records that METER or ACCOUNTS refused, mails and webhook deliveries that were given up. "
+    "List them, look at one, put it back or have it tried again.\n\nExample: quarterhour dlq list --limit 20",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="as `quarterhour dlq list` shows it, e.g. interactions-0-17")]
 _COLOURS = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BAD: "red", Verdict.SKIPPED: "dim"}
@@ -52,7 +50,7 @@ def topics() -> None:
 def lag(
     partitions: Annotated[bool, typer.Option("--partitions", help="one row for each partition")] = False,
 ) -> None:
-    """Print how many records METER, ACCOUNTS and LOADER still have to read.
+    """Print how many records METER, ACCOUNTS, MAILER and LOADER still have to read.
 
     Example: quarterhour lag --partitions
     """
@@ -94,55 +92,38 @@ def list_letters(
     limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, with everything known")] = False,
 ) -> None:
-    """List refused records, the newest last, and count them by reason.
+    """List refused records and deliveries given up, the newest last, and count them by reason.
 
     Example: quarterhour dlq list --reason missing_field --limit 20
     """
-
-    def wanted(letter: SetAside) -> bool:
-        return containing in letter.payload and reason in (None, letter.reason)
-
-    async def all_wanted() -> list[SetAside]:
-        return [letter async for letter in dead_letters.letters(_settings(), wanted)]
-
-    found = sorted(asyncio.run(all_wanted()), key=lambda letter: letter.append_us)
+    found = asyncio.run(letters.letters(_settings(), containing, reason))
     if as_json:
         for letter in found[-limit:]:
-            print(json.dumps({"name": dead_letters.name_of(letter.origin), **msgspec.to_builtins(letter)}))
+            print(json.dumps({"name": letter.name, **letter.known}))
         return
     table = Table(Column("name", no_wrap=True), Column("reason", no_wrap=True), "what is wrong")
     for letter in found[-limit:]:
-        what = f"{letter.field}: {letter.detail}" if letter.field not in letter.detail else letter.detail
-        table.add_row(dead_letters.name_of(letter.origin), letter.reason, escape(what))
+        table.add_row(letter.name, letter.reason, escape(letter.what))
     console = Console()
     console.print(table)
     counts = Counter(letter.reason for letter in found)
     reasons = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-    console.print(f"{len(found):,} refused{': ' if reasons else ''}{reasons}", markup=False, highlight=False)
+    words = f"{len(found):,} refused or given up{': ' if reasons else ''}{reasons}"
+    console.print(words, markup=False, highlight=False)
 
 
 @dlq.command()
 def show(name: Name) -> None:
-    """Print why a record was refused, and the whole record.
+    """Print why a record was refused or a delivery given up, and the whole record.
 
     Example: quarterhour dlq show interactions-0-17
     """
-    settings, console = _settings(), Console()
-    letter = asyncio.run(dead_letters.letter_named(settings, name))
-    record = asyncio.run(dead_letters.record_of(settings, name))
-    lines = {
-        "reason": letter.reason,
-        "field": letter.field,
-        "value": letter.value,
-        "rule": letter.rule,
-        "what is wrong": letter.detail,
-        "appended": text_of(letter.append_us),
-        "bytes": f"{letter.size_bytes:,}",
-        "key": (record.key or b"").decode(errors="replace"),
-    }
-    for label, text in lines.items():
+    console = Console()
+    labels, record = asyncio.run(letters.shown(_settings(), name))
+    for label, text in labels.items():
         console.print(f"{label:14} {text}", markup=False, highlight=False, soft_wrap=True)
-    console.print(record.value.decode(errors="replace"), markup=False, highlight=False, soft_wrap=True)
+    if record:
+        console.print(record, markup=False, highlight=False, soft_wrap=True)
 
 
 @dlq.command()
@@ -151,8 +132,9 @@ def retry(
     value: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="a corrected record for the one that is named")
     ] = None,
+    by: Annotated[str, typer.Option(help="who asks for it")] = "operator",
 ) -> None:
-    """Publish refused records again, as they were or corrected. What is still wrong is refused again.
+    """Publish refused records again, as they were or corrected; have deliveries tried again that were given up.
 
     Example: quarterhour dlq retry interactions-0-17 --value corrected.json
     """
@@ -161,8 +143,8 @@ def retry(
     settings, console = _settings(), Console()
     corrected = value.read_bytes() if value is not None else None
     for name in names:
-        partition = asyncio.run(dead_letters.put_back(settings, name, corrected))
-        console.print(f"{name} is published again, in partition {partition}", markup=False, highlight=False)
+        done = asyncio.run(letters.retry(settings, name, corrected, by, time.time_ns() // 1000))
+        console.print(done, markup=False, highlight=False)
 
 
 def add_to(app: typer.Typer) -> None:

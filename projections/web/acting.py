@@ -56,7 +56,11 @@ def acting_routes(pages: Pages, api: AccountApi) -> list[Route]:
         if told.outcome in _STATUS:
             # The same key again where nobody answered; after a refusal other content needs a new one.
             said = Said(action.kind, of, told, form, key if told.outcome == "away" else "")
-            return pages.view(view, signed, path, {}, said, _STATUS[told.outcome])
+            shown = pages.view(view, signed, path, {}, said, _STATUS[told.outcome])
+            if shown.status_code == _STATUS[told.outcome]:
+                return shown
+            # A page that is not the person's to see: a form that was not shown to them.
+            return pages.render_error(403 if told.outcome == "refused" else 503, "Not done", told.words, signed)
         query = {"did": action.kind, "of": of, "told": key} | ({} if path["workspace"] else {"in": workspace})
         return RedirectResponse(f"{address_of(view, path)}?{urlencode(query)}#do-{action.kind}{of}", 303)
 

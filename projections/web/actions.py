@@ -59,6 +59,7 @@ _FOR_APP = Field("app", "For", "choice", "apps_or_all", is_required=False)
 _METHODS = (("card", "card"), ("ach", "bank debit (ACH)"), ("wire", "wire transfer"))
 _METHOD = Field("method", "Paid by", "choice", _METHODS)
 _TERMS = (("monthly", "monthly"), ("yearly", "yearly"))
+_NEW_APP = (Field("app", "Name"),)
 _PRODUCT = Field("product", "Product", "hidden")
 
 ACTIONS: tuple[Action, ...] = (
@@ -123,7 +124,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("remove_user", "people", "Remove somebody", "Remove", _OWNER, (
         Field("user", "Person", "choice", "people"),
     ), "Takes the person out of the workspace and its apps.", True),
-    Action("create_app", "apps", "New app", "Create", _PEOPLE, (Field("app", "Name"),), "It begins as a draft."),
+    Action("create_app", "apps", "New app", "Create", _OWNER, _NEW_APP, "It begins as a draft."),
+    Action("create_app", "overview", "New app", "Create", frozenset({"member"}), _NEW_APP,
+           "It begins as a draft, and you own it."),
     Action("publish_app", "app", "Publish", "Publish", _APP_OWNERS, (_APP,), "It answers on channels, and is billed."),
     Action("unpublish_app", "app", "Unpublish", "Unpublish", _APP_OWNERS, (_APP,), "It is taken off its channels."),
     Action("request_funds", "app", "Add funds to this app", "Ask for the payment", frozenset({"owner", "app_owner"}), (

@@ -18,8 +18,10 @@ from projections.gauges import render
 from projections.web import api
 from projections.web.account_api import AccountApi
 from projections.web.acting import acting_routes
+from projections.web.caught import Catcher
 from projections.web.database import Database, NotReady
 from projections.web.gate import Gate, signed_of
+from projections.web.mail_html import html_route
 from projections.web.pages import Pages
 from projections.web.sign_in import sign_in_routes
 from schemas.catalog import Catalog
@@ -33,7 +35,7 @@ _STATIC = Path(__file__).with_name("static")
 _HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 _HEADERS = (
     (b"content-security-policy", b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-     b"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+     b"img-src 'self' data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),  # browsers tell a form's origin only so
     (b"cache-control", b"no-store"),
@@ -41,17 +43,19 @@ _HEADERS = (
 
 
 def application(
-    database: Database, catalog: Catalog, settings: Settings | None = None, accounts: AccountApi | None = None
-) -> Starlette:
+    database: Database, catalog: Catalog, settings: Settings | None = None, accounts: AccountApi | None = None,
+    catcher: Catcher | None = None,
+) -> Starlette:  # fmt: skip
     """The application; `/health` answers without asking ClickHouse, `/ready` asks it.
 
     `settings`: the signing key (without one there is no sign-in: loopback's names only, and nothing can be changed) and
-    the account API's address, unless `accounts` is given.
+    addresses of the account API and the mail catcher, unless `accounts` and `catcher` are given.
     """
     settings = settings or Settings(signing_key="", accounts_url="")
     key = settings.signing_key and usable_key(settings.signing_key)
     accounts = accounts or AccountApi(settings.accounts_url)
-    pages = Pages(database, catalog, accounts, settings)
+    catcher = catcher or Catcher(settings.mailbox_url)
+    pages = Pages(database, catalog, accounts, settings, catcher)
 
     async def healthy(_: Request) -> Response:
         status, body = health_answer("page")
@@ -83,7 +87,7 @@ def application(
     return Starlette(
         routes=[
             Route("/health", healthy), Route("/ready", ready), Route("/metrics", metrics),
-            *api.routes(database, catalog), *pages.routes(),
+            *api.routes(database, catalog), *pages.routes(), html_route(database, catcher),
             *acting_routes(pages, accounts), *sign_in_routes(key, pages.render),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
@@ -104,7 +108,9 @@ class _Headers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_HEADERS]}
+                own = {name.lower() for name, _ in message["headers"]}  # stricter ones of a foreign text
+                added = [(name, value) for name, value in _HEADERS if name not in own]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,8 +12,9 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from projections.connect import ClickHouseUnavailable, connect, parse_url
-from schemas.errors import QuarterhourError
+from schemas.errors import QuarterhourError, excerpt
 
+log = logging.getLogger("quarterhour.page")
 Answer = TypeVar("Answer")
 
 
@@ -39,7 +41,8 @@ class Database:
             raise
         except (ClickHouseError, ClickHouseUnavailable, OSError) as error:
             self._client = None
-            raise NotReady(f"ClickHouse at {self._address} does not answer; this page tries again.") from error
+            log.warning("ClickHouse at %s does not answer: %s", self._address, excerpt(str(error)))
+            raise NotReady("ClickHouse does not answer.") from error
 
     def _connected(self) -> Client:
         with self._lock:

@@ -18,6 +18,7 @@ from projections.web import present
 from projections.web.account_api import AccountApi, Told
 from projections.web.actions import offered
 from projections.web.asked import BadParameter, utc_now
+from projections.web.caught import Catcher
 from projections.web.database import Database, NotReady
 from projections.web.gate import NO_SIGN_IN, NotAdmitted, Signed, admitted, signed_of
 from projections.web.views import VIEWS, NoSuchPage, View, Visit
@@ -25,6 +26,7 @@ from schemas.catalog import Catalog
 from schemas.settings import Settings
 
 _FOLDER = Path(__file__).with_name("templates")
+_NOTHING_LOST = "Nothing is lost: events are taken and counted all the same. This page tries again by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ class Said:
 class Pages:
     """Renders views for whom they are."""
 
-    def __init__(self, database: Database, catalog: Catalog, api: AccountApi, settings: Settings) -> None:
-        self._database, self._catalog, self._api = database, catalog, api
+    def __init__(
+        self, database: Database, catalog: Catalog, api: AccountApi, settings: Settings, catcher: Catcher
+    ) -> None:
+        self._database, self._catalog, self._api, self._catcher = database, catalog, api, catcher
         # Autoescape everywhere: names come from outside.
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -54,6 +58,7 @@ class Pages:
             instant=present.instant,
             span=present.span,
             words=present.words,
+            paid_for=present.paid_for,
             count=present.count,
         )
         self._templates.globals.update(
@@ -82,7 +87,7 @@ class Pages:
         try:
             template, found = self._database.ask(lambda client: self._gathered(client, view, signed, path, query))
         except NotReady as error:
-            return self.render_error(503, "No figures yet", str(error), signed)
+            return self.render_error(503, "No figures now", f"{error} {_NOTHING_LOST}", signed)
         except NotAdmitted as error:
             return self.render_error(error.status, "Not for you" if error.status == 403 else "Nothing here", str(error), signed)  # noqa: E501  # fmt: skip
         except NoSuchPage as error:
@@ -96,7 +101,7 @@ class Pages:
         self, client: Client, view: View, signed: Signed, path: Mapping[str, str], query: Mapping[str, str]
     ) -> tuple[str, dict[str, Any]]:
         standing = admitted(client, signed, view.need, path, path.get("app", ""))
-        visit = Visit(client, self._catalog, path, query, signed, standing, utc_now())
+        visit = Visit(client, self._catalog, path, query, signed, standing, utc_now(), self._catcher)
         template, found = view.gather(visit)
         can_act = signed.person is not None and self._api.is_there
         forms = offered(view.name, standing, path.get("app", "")) if can_act else ()

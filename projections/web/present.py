@@ -50,6 +50,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def paid_for(subject: str) -> str:
+    """`app/helper` to `app helper`: what a payment is for."""
+    return subject.replace("/", " ", 1)
+
+
 def cell(value: object) -> Any:
     """A CSV cell: a text that a spreadsheet would take for a formula gets an apostrophe before it."""
     if isinstance(value, datetime | date):

@@ -20,9 +20,10 @@ from projections.trends import TrendPoint, trend
 from projections.web.actions import KNOWN_KINDS
 from projections.web.app_list import listed
 from projections.web.asked import BadParameter, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
+from projections.web.caught import Catcher, CatcherAway
 from projections.web.chart import chart
 from projections.web.gate import Signed
-from projections.web.present import usd
+from projections.web.present import paid_for, usd
 from projections.what_if import what_if
 from schemas.catalog import Catalog
 
@@ -45,6 +46,7 @@ class Visit:
     signed: Signed
     standing: Standing
     now: datetime
+    catcher: Catcher
 
     @property
     def workspace(self) -> str:
@@ -79,18 +81,26 @@ class View:
 
 def _workspaces(visit: Visit) -> Found:
     roles = {} if visit.signed.is_operator else workspaces_of(visit.client, visit.signed.name)
+    dead = particulars.dead_deliveries(visit.client) if visit.signed.is_operator else 0
     lines = account.workspaces(visit.client)
     if not visit.signed.is_operator:
         lines = [line for line in lines if roles.get(line.workspace) == "owner"]
     others = {name: role for name, role in roles.items() if role != "owner"}
-    return "workspaces.html", {"workspaces": lines, "others": others, "fresh": account.freshness(visit.client)}
+    return "workspaces.html", {"workspaces": lines, "others": others, "dead": dead,
+                               "fresh": account.freshness(visit.client)}  # fmt: skip
 
 
 def _overview(visit: Visit) -> Found:
     if not visit.standing.sees_all:
         return "part.html", {"role": visit.standing.role, "apps": _seen_apps(visit)}
     view, told = visit.account(), visit.profile()
+    published = [app for app in told.apps if app.status == "published"]
+    stopped = [app.app for app in published if app.since is not None and not app.allowed]
     return "workspace.html", {
+        "left_micros": view.free_micros + view.paid_shared_micros + view.paid_apps_micros,
+        "free_until": min((g.expires for g in view.grants if g.expires and g.remaining_micros > 0), default=None),
+        "contract": next((plan for plan in told.running if plan.kind == "contract"), None),
+        "responding": len(published) - len(stopped), "stopped": stopped,
         "view": view, "profile": told, "entries": account.ledger(visit.client, visit.workspace, limit=8),
         "fresh": account.freshness(visit.client), "newest": _newest_days(view),
         "support": visit.catalog.support_plan(_support_id(visit.catalog, told.support_plan)),
@@ -132,6 +142,7 @@ def _app(visit: Visit) -> Found:
         "warnings": [warning for warning in told.warnings if warning.app == name],
         "alerts": particulars.told_alerts(visit.client, visit.workspace, name)[:10],
         "choices": _choices(visit, told, found), "newest": _newest_days(view, name),
+        "support": _support_title(visit.catalog, found.support_plan if found else ""),
         "moot": _moot_of_app(found, running), **_trend(visit, name),
     }  # fmt: skip
 
@@ -150,8 +161,24 @@ def _credit(visit: Visit) -> Found:
     return "credit.html", {
         "view": visit.account(), "payments": particulars.payments(visit.client, visit.workspace),
         "settings": settings, "choices": choices, "catalog": visit.catalog,
-        "moot": moot | (set() if settings.auto_payment else {"stop_auto_payment"}),
+        "moot": moot | (set() if settings.auto_payment else {"stop_auto_payment"}), "as_set": _as_set(settings),
     }  # fmt: skip
+
+
+def _as_set(settings: particulars.AccountSettings) -> dict[str, dict[str, str]]:
+    """What the forms of settings begin with: what is set now."""
+    found: dict[str, dict[str, str]] = {}
+    if (auto := settings.auto_payment) is not None:
+        found["set_auto_payment"] = {
+            "below_micros": usd(auto.below_micros), "amount_micros": usd(auto.amount_micros), "method": auto.method,
+            "retries": str(auto.retries), "maximum_per_day": str(auto.maximum_per_day),
+        }  # fmt: skip
+    if settings.alert_amounts_micros is not None:
+        found["set_alerts"] = {
+            "amounts_micros": "; ".join(usd(micros) for micros in settings.alert_amounts_micros),
+            "percents": "; ".join(str(percent) for percent in settings.alert_percents),
+        }
+    return found
 
 
 def _plan(visit: Visit) -> Found:
@@ -179,6 +206,18 @@ def _alerts(visit: Visit) -> Found:
         "alerts": particulars.told_alerts(visit.client, visit.workspace),
         "mails": particulars.deliveries(visit.client, visit.workspace),
     }
+
+
+def _mail(visit: Visit) -> Found:
+    found = particulars.delivery(visit.client, visit.workspace, visit.path["delivery_id"])
+    if found is None:
+        raise NoSuchPage(f"Workspace {visit.workspace} has no delivery {visit.path['delivery_id']}.")
+    sent, steps = found
+    try:
+        mail, away = visit.catcher.mail(sent.message_id) if sent.channel == "email" else None, ""
+    except CatcherAway as error:
+        mail, away = None, str(error)
+    return "mail.html", {"sent": sent, "steps": steps, "mail": mail, "away": away, "catches": visit.catcher.is_there}
 
 
 def _ledger(visit: Visit) -> Found:
@@ -223,7 +262,7 @@ def _statements(visit: Visit) -> Found:
             terms = terms_asked(visit.query, visit.catalog, days)
             found["compared"] = what_if(visit.client, visit.workspace, days, terms)
     except (RangeRefused, BadParameter) as why:
-        found["refused"] = str(why)
+        found["refused"] = _sentence(why)
     return "statements.html", found
 
 
@@ -246,11 +285,18 @@ def _trend(visit: Visit, app: str = "") -> dict[str, Any]:
             visit.client, visit.workspace, wanted.days, wanted.grain, wanted.by, wanted.only
         )
     except (RangeRefused, BadParameter) as why:
-        return {**found, "refused": str(why)}
+        return {**found, "refused": _sentence(why)}
     whole = points if not wanted.by else trend(
         visit.client, visit.workspace, wanted.days, wanted.grain, (), wanted.only
     )  # fmt: skip
     return {**found, "points": points, "chart": chart(whole), "days": wanted.days}
+
+
+def _sentence(why: RangeRefused | BadParameter) -> str:
+    """For people: what is wrong, without the parameter's name; its rule at the end."""
+    if isinstance(why, BadParameter):
+        return str(why)
+    return f"{why.detail[:1].upper()}{why.detail[1:]} ({why.rule})."
 
 
 def _quoted(text: str) -> str:
@@ -266,8 +312,13 @@ def _choices(visit: Visit, told: Profile, app: AppProfile | None = None) -> dict
         "people": [(user, f"{user} ({role})") for user, role, _ in told.people] if sees else [],
         "collaborators": [(user, f"{user} ({role})") for user, role in app.collaborators] if app else [],
         "plans": [(plan.id, plan.title) for plan in visit.catalog.plans if plan.kind == "subscription"],
-        "open_payments": [(p.payment_id, f"{usd(p.amount_micros)} for {p.pays_for}") for p in open_payments],
+        "open_payments": [(p.payment_id, f"{usd(p.amount_micros)} for {paid_for(p.pays_for)}") for p in open_payments],
     }
+
+
+def _support_title(catalog: Catalog, support_id: str) -> str:
+    support = catalog.support_plan(support_id)
+    return support.title if support else support_id
 
 
 def _support_id(catalog: Catalog, title: str) -> str:
@@ -294,6 +345,7 @@ VIEWS = (
     View("plan", f"{_ONE}/plan", Need.WHOLE, _plan, "plan"),
     View("people", f"{_ONE}/people", Need.PART, _people, "people"),
     View("alerts", f"{_ONE}/alerts", Need.WHOLE, _alerts, "alerts"),
+    View("mail", f"{_ONE}/mails/{{delivery_id}}", Need.WHOLE, _mail, "alerts"),
     View("ledger", f"{_ONE}/ledger", Need.WHOLE, _ledger, "ledger"),
     View("entry", f"{_ONE}/ledger/{{sequence}}", Need.WHOLE, _entry, "ledger"),
     View("events", f"{_ONE}/events", Need.WHOLE, _events, "ledger"),

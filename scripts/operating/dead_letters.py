@@ -49,7 +49,9 @@ def parse(name: str) -> tuple[str, int, int]:
     """(topic, partition, offset) of a letter's name; ConfigurationError when it is none."""
     found = _NAME.fullmatch(name)
     if found is None or found["topic"] not in (INTERACTIONS, INBOX):
-        raise ConfigurationError(f"{name!r} names no dead letter: give one as listed, e.g. {INTERACTIONS}-0-17")
+        raise ConfigurationError(
+            f"{name!r} names no dead letter: give one as listed, e.g. {INTERACTIONS}-0-17 or mail-ID"
+        )
     return found["topic"], int(found["partition"]), int(found["offset"])
 
 

@@ -11,8 +11,9 @@ from projections.connect import connect
 from projections.loader.rows import LOADED_TOPICS
 from projections.positions import loaded_offsets
 from schemas.settings import Settings
-from schemas.topics import INBOX, INTERACTIONS, topic_table
+from schemas.topics import ALERTS, INBOX, INTERACTIONS, MAIL_RETRIES, topic_table
 from streams.durable.reader import GroupView
+from streams.mailer import worker as mailer
 from streams.workers import accounts, meter
 
 
@@ -33,12 +34,14 @@ class PartitionLag:
 
 
 async def lags(settings: Settings) -> list[PartitionLag]:
-    """METER, ACCOUNTS and LOADER, every partition. ClickHouse is asked for LOADER's positions if its address is set."""
+    """METER, ACCOUNTS, MAILER and LOADER, every partition; LOADER's if the address of ClickHouse is set."""
     table = topic_table(settings.interaction_partitions, settings.account_partitions)
     partitions = {topic.name: topic.partitions for topic in table}
     found = [
         *await _group(settings, "METER", meter.GROUP, INTERACTIONS, partitions),
         *await _group(settings, "ACCOUNTS", accounts.GROUP, INBOX, partitions),
+        *await _group(settings, "MAILER", mailer.GROUP, ALERTS, partitions),
+        *await _group(settings, "MAILER", mailer.GROUP, MAIL_RETRIES, partitions),
     ]
     if settings.clickhouse_url:
         loaded = await asyncio.to_thread(_loaded, settings)

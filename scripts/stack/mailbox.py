@@ -3,7 +3,8 @@
     python -m scripts.stack.mailbox DIRECTORY --smtp-port 2525 --http-port 8025
 
 Guarantee: a message whose Message-ID is here already is accepted and dropped, so what was handed in twice is kept once.
-Nothing is ever sent on. HTTP is read-only: `/mails?workspace=W` as JSON, newest first; `/mails/ID` one as it came.
+Nothing is ever sent on. HTTP is read-only: `/mails?workspace=W` as JSON, newest first;
+`/mails?message_id=M` the one with that Message-ID; `/mails/ID` one as it came.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Mailbox:
     def keep(self, content: bytes) -> bool:
         """Keep a message; False if one with its Message-ID is here. Whole or not at all."""
         message_id = str(_parsed(content)["Message-ID"] or "").strip()
-        name = hashlib.sha256(message_id.encode() if message_id else content).hexdigest()[:32]
+        name = _name(message_id.encode() if message_id else content)
         self.directory.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".", suffix=".part") as file:
             file.write(content)
@@ -84,6 +85,11 @@ class Mailbox:
                 break
         return found
 
+    def with_message_id(self, message_id: str) -> list[Caught]:
+        """The message of that Message-ID, if it was caught."""
+        path = self.directory / f"{_name(message_id.encode())}.eml"
+        return [_caught(path)] if message_id and path.is_file() else []
+
     def raw(self, mail_id: str) -> bytes | None:
         """One message as it came; None when there is none."""
         path = self.directory / f"{mail_id}.eml"
@@ -92,6 +98,10 @@ class Mailbox:
     def _newest_first(self) -> Iterator[Path]:
         paths = list(self.directory.glob("*.eml")) if self.directory.is_dir() else []
         return iter(sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True))
+
+
+def _name(identity: bytes) -> str:
+    return hashlib.sha256(identity).hexdigest()[:32]
 
 
 def _parsed(content: bytes) -> EmailMessage:
@@ -128,7 +138,10 @@ def application(mailbox: Mailbox) -> Starlette:
         return PlainTextResponse("Ok.\n")
 
     def mails(request: Request) -> Response:
-        return JSONResponse([asdict(caught) for caught in mailbox.mails(request.query_params.get("workspace"))])
+        asked = request.query_params
+        message_id = asked.get("message_id")
+        found = mailbox.mails(asked.get("workspace")) if message_id is None else mailbox.with_message_id(message_id)
+        return JSONResponse([asdict(caught) for caught in found])
 
     def mail(request: Request) -> Response:
         content = mailbox.raw(request.path_params["mail_id"])

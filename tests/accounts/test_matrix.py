@@ -229,7 +229,7 @@ def _may_as_known(name: str, body: CommandBody, state: str) -> bool:
     return any(_may(role, name, body, state) for role in held)
 
 
-def _story(state: str) -> Story:
+def founded(state: str) -> Story:
     story = Story()
     for at, (role, name, body) in enumerate(STATES[state]):
         (record,) = story.tell(Command(f"s{at}", "acme", T0, Actor(role, name), body))  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ def test_the_tables_name_every_command_and_the_actors_every_role() -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_each_command_is_accepted_or_refused_with_a_sentence_and_nothing_changed(state: str) -> None:
     """W1-W3, P3-P11, C4, C10, E4, A3."""
-    story, number = _story(state), 0
+    story, number = founded(state), 0
     before = content(story.machine.accounts.get("acme") or AccountState("acme"))
     for body, states in ACCEPTED:
         for role, name in ACTORS:
@@ -268,7 +268,7 @@ def test_each_command_is_accepted_or_refused_with_a_sentence_and_nothing_changed
             assert (record.kind != "command_refused") == (_may(role, name, body, state) and state in states), where
             if record.kind != "command_refused":
                 assert record.actor == f"{role}:{name}", where
-                story = _story(state)
+                story = founded(state)
                 continue
             assert len(story.outputs) == outputs + 1, where
             assert content(story.account()) == before, where

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,12 +111,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             stack.give(person, "publish_app", app=app)
         yield stack
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Nothing of it is looked at any more, and on Linux whatever it started dies with it (scripts/stack/child.py).
+        process.send_signal(signal.SIGKILL if sys.platform == "linux" else signal.SIGTERM)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
-"""The Plan & Usage page in Chromium: figures that come by themselves, forms, who sees what, and how it is to use."""
+"""The Plan & Usage page in Chromium: figures that come by themselves, forms, mails, who sees what, how it is to use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,39 +21,76 @@ PAGES = (
     "workspaces/acme/ledger", "workspaces/acme/ledger/1", "workspaces/acme/events", "workspaces/acme/statements",
     "sign-in", "nowhere",
 )  # fmt: skip
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+LOOKS: dict[str, tuple[Any, int, list[str]]] = {
+    "light": ("light", 1280, [*WCAG, "best-practice"]), "dark": ("dark", 1280, WCAG), "phone": ("light", 360, WCAG),
+}  # fmt: skip
+"""Colour scheme, width of the window, and the rules that axe goes by: best practice is the same in all."""
 SignIn = Callable[..., Page]
 
 
-def test_an_owner_sees_a_conversation_an_app_run_dry_and_respond_again(stack: Stack, sign_in: SignIn) -> None:
-    """T6, E1, E3: nobody loads the owner's page again; an operator adds funds in a browser of its own."""
-    owner = sign_in(OWNER)
-    owner.goto(f"{stack.page}workspaces/acme/apps/helper")
-    tile = owner.locator(".tile", has_text="Billed units").locator("b")
+def test_an_owner_sees_a_conversation_an_app_run_dry_buys_credit_and_sees_it_respond_again(
+    stack: Stack, sign_in: SignIn, tmp_path: Path
+) -> None:
+    """T6, E1, E3, C4, C10: the app's page is never loaded again; the operator settles in a browser of its own."""
+    watching = sign_in(OWNER)
+    watching.goto(f"{stack.page}workspaces/acme/apps/helper")
+    tile = watching.locator(".tile", has_text="Billed units").locator("b")
     expect(tile).to_have_text("0")
     stack.say("helper", "ann")
     expect(tile).to_have_text("1", timeout=SOON)
     stack.say("helper", "bob")
-    expect(owner.locator("h1")).to_contain_text("not responding", timeout=SOON)
-    expect(owner.locator(".note")).to_contain_text("helper does not respond")
+    expect(watching.locator("h1")).to_contain_text("not responding", timeout=SOON)
+    expect(watching.locator(".note")).to_contain_text("helper does not respond")
+
+    owner = watching.context.new_page()
+    owner.goto(f"{stack.page}workspaces/acme")
+    expect(owner.locator(".tile", has_text="Apps responding")).to_contain_text("not: helper")
+    owner.get_by_role("link", name="Add funds").click()
+    form = owner.locator("#do-request_funds")
+    form.get_by_label("Amount").fill("1")
+    form.get_by_label("Paid by").select_option("ach")
+    form.get_by_role("button").click()
+    expect(form.get_by_role("alert")).to_contain_text("C4")  # below the least top-up: refused, in its own words
+    expect(form.get_by_label("Paid by")).to_have_value("ach")
+    form.get_by_label("Amount").fill("150.00")
+    form.get_by_role("button").dblclick()
+    expect(owner.locator("#do-request_funds").get_by_role("status")).to_contain_text("Done, in ledger record")
+    payments = owner.get_by_role("region", name="Payments")
+    expect(payments).to_contain_text("open", timeout=SOON)
+    assert payments.locator("tbody tr").count() == 1, "asked for once, though the button was hit twice"
 
     operator = sign_in(OPERATOR)
     operator.goto(f"{stack.page}workspaces/acme/credit")
-    form = operator.locator("#do-add_funds")
-    form.get_by_label("Amount").fill("1")
-    form.get_by_label("Reference").fill("wire-1")
-    form.get_by_role("button").click()
-    expect(form.get_by_role("alert")).to_contain_text("C4")  # below the least top-up: refused, in its own words
-    expect(form.get_by_label("Reference")).to_have_value("wire-1")
-    form.get_by_label("Amount").fill("150.00")
-    form.get_by_role("button").dblclick()
-    expect(operator.locator("#do-add_funds").get_by_role("status")).to_contain_text("Done, in ledger record")
-    paid = operator.locator(".tile", has_text="Paid, shared").locator("b")
-    expect(paid).to_have_text("150.00", timeout=SOON)  # once, though the button was hit twice
+    settle = operator.locator("#do-settle_payment")
+    expect(settle.get_by_label("Payment")).to_contain_text("150.00")
+    settle.get_by_role("button").click()
+    expect(operator.locator("#do-settle_payment").get_by_role("status")).to_contain_text("Done, in ledger record")
 
-    expect(owner.locator("h1")).not_to_contain_text("not responding", timeout=SOON)
-    expect(owner.locator("h1")).to_contain_text("responding")
+    expect(watching.locator("h1")).not_to_contain_text("not responding", timeout=SOON)
+    expect(watching.locator("h1")).to_contain_text("responding")
+    owner.reload()
+    expect(owner.locator(".tile", has_text="Paid, shared").locator("b")).to_have_text("150.00")
+    expect(payments).to_contain_text("settled")
     stack.say("helper", "cyd")
     expect(tile).to_have_text("3", timeout=SOON)
+    _the_mail_is_shown(stack, owner, tmp_path)
+
+
+def _the_mail_is_shown(stack: Stack, owner: Page, tmp_path: Path) -> None:
+    """A3: what the mail server was handed, both texts of it."""
+    owner.goto(f"{stack.page}workspaces/acme/alerts")
+    row = owner.get_by_role("region", name="Mails").locator("tr", has_text="app stopped").filter(has_text="helper")
+    expect(row).to_contain_text("sent", timeout=SOON)
+    expect(row).to_contain_text(OWNER)
+    row.get_by_role("link").click()
+    expect(owner.locator("h2", has_text="App helper has stopped responding")).to_be_visible()
+    shown = owner.frame_locator("iframe.mail")
+    expect(shown.locator("h1")).to_have_text("App helper has stopped responding")
+    expect(shown.locator("table")).to_contain_text("acme")
+    owner.get_by_text("Plain text").click()
+    expect(owner.locator("pre.mail")).to_contain_text("App helper has stopped responding")
+    owner.screenshot(path=tmp_path / "mail.png", full_page=True)
 
 
 def test_w2_the_owner_of_an_app_sees_and_manages_that_app_alone(stack: Stack, sign_in: SignIn) -> None:
@@ -84,49 +121,77 @@ def test_w2_a_stranger_is_not_told_of_the_workspace(stack: Stack, sign_in: SignI
     expect(page.get_by_label("Sign-in token")).to_be_visible()
 
 
+FOCUSED = """() => {
+    const now = document.activeElement, style = getComputedStyle(now), box = now.getBoundingClientRect();
+    const follows = !window.before || Boolean(window.before.compareDocumentPosition(now) & 4);
+    window.before = now;
+    return {
+        name: now.tagName + " " + (now.id || now.name || now.textContent.trim()).slice(0, 40), follows,
+        visible: box.width > 0 && box.height > 0 && box.right > 0 && style.visibility === "visible",
+        outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    };
+}"""
+
+
 def test_a_form_can_be_used_with_the_keyboard_alone(stack: Stack, sign_in: SignIn) -> None:
+    """Tab goes through everything in the order of the page, and where one is can be seen."""
     page = sign_in(OWNER)
     page.goto(f"{stack.page}workspaces/acme/people")
     wanted = page.locator("#do-invite_user").get_by_label("Name")
+    stops: list[dict[str, Any]] = []
     for _ in range(60):
         page.keyboard.press("Tab")
+        stops.append(page.evaluate(FOCUSED))
         if wanted.evaluate("element => element === document.activeElement"):
             break
     expect(wanted).to_be_focused()
+    assert stops[0]["name"].startswith("A Skip")
+    assert [stop for stop in stops if not (stop["follows"] and stop["visible"] and stop["outlined"])] == []
     page.keyboard.type("kim@acme.example")
     page.keyboard.press("Enter")
     expect(page.locator("#do-invite_user").get_by_role("status")).to_contain_text("Done")
     expect(page.get_by_role("region", name="People")).to_contain_text("kim@acme.example", timeout=SOON)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("light", {"color_scheme": "light"}),
-        ("dark", {"color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}),
-    ],
-)
-def test_every_page_is_accessible_and_fits(
-    stack: Stack, sign_in: SignIn, tmp_path_factory: pytest.TempPathFactory, name: str, options: dict[str, Any]
+def _visits(stack: Stack, sign_in: SignIn) -> Iterator[tuple[str, Page]]:
+    """Every page, each loaded once."""
+    operator = sign_in(OPERATOR)
+    problems: list[str] = []
+    operator.on("console", lambda line: problems.append(line.text) if "Content Security" in line.text else None)
+    operator.goto(f"{stack.page}workspaces/acme/alerts")
+    mail = operator.locator("a[href*='/mails/']").first.get_attribute("href") or ""
+    operator.goto(f"{stack.page}workspaces/acme/apps/helper")
+    unit = operator.locator("a[href*='/units/']").first.get_attribute("href") or ""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    by_app = f"workspaces/acme/usage?first={today}&last={today}&by=app"
+    for path in (*PAGES, by_app, mail.lstrip("/"), unit.lstrip("/")):
+        operator.goto(f"{stack.page}{path}")
+        yield path, operator
+    member = sign_in(APP_OWNER)
+    for path in ("workspaces/acme", "workspaces/acme/apps/orders"):
+        member.goto(f"{stack.page}{path}")
+        yield f"{path} of a member", member
+    assert problems == []
+
+
+def test_every_page_is_accessible_and_fits_in_light_dark_and_on_a_phone(
+    stack: Stack, sign_in: SignIn, tmp_path: Path
 ) -> None:
     """No serious or critical fault that axe knows of; no page is wider than its window. Screenshots are kept in tmp."""
-    folder: Path = tmp_path_factory.mktemp(f"screens-{name}")
-    page = sign_in(OPERATOR, **options)
-    problems: list[str] = []
-    page.on("console", lambda line: problems.append(line.text) if "Content Security" in line.text else None)
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
-    for number, path in enumerate((*PAGES, f"workspaces/acme/usage?first={today}&last={today}&by=app")):
-        page.goto(f"{stack.page}{path}")
-        page.screenshot(path=folder / f"{number:02}.png", full_page=True)
-        # The dark pages differ in their colours, those of the phone in nothing that axe looks at.
-        rules = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}.get(name)
-        found = [] if rules is None else Axe().run(page, options=rules).response["violations"]
-        problems += [
-            f"{path}: {one['id']} at {one['nodes'][0]['target']}"
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-            problems.append(f"{path}: wider than the window")
+    axe, problems = Axe(), []
+    for number, (path, page) in enumerate(_visits(stack, sign_in)):
+        page.evaluate(axe.axe_script)
+        for look, (scheme, width, rules) in LOOKS.items():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 740})
+            page.screenshot(path=tmp_path / f"{number:02}-{look}.jpg", full_page=True, type="jpeg", quality=60)
+            options = {"resultTypes": ["violations"], "iframes": False, "runOnly": rules}
+            found = page.evaluate("options => axe.run(document, options)", options)["violations"]
+            problems += [
+                f"{path}, {look}: {one['id']} at {one['nodes'][0]['target']}"
+                for one in found
+                if one["impact"] in ("serious", "critical")
+            ]
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                problems.append(f"{path}, {look}: wider than the window")
     assert problems == []

@@ -20,6 +20,7 @@ from schemas.routing import partition_of
 from schemas.topics import INTERACTIONS
 from scripts import webhooks
 from scripts.mail_letters import dead_mails, try_again
+from scripts.operating import letters
 from scripts.stack.mailbox import Mailbox
 from scripts.stack.ports import free_port
 from streams.mailer.dispatcher import STEPS
@@ -28,6 +29,7 @@ from tests.mailer.notices import T0, notice
 from tests.mailer.servers import Badly, Receiver, http_receiver, smtp_server
 
 pytestmark = pytest.mark.stack
+WHO = "zero_balance to olga@acme.example"
 
 
 async def test_killed_after_each_step_every_crossing_gives_exactly_one_mail(
@@ -134,8 +136,19 @@ async def test_a_server_that_is_down_refuses_or_drops_the_line_webhooks_dead_let
             await office.until(lambda found: any(s.status == "dead" for s in found))
             (letter,) = await dead_mails(settings, "acme")
             assert (letter.reason, letter.detail) == ("bad_address", "550 no such user")
-            for _ in range(2):
-                await try_again(settings, letter.delivery_id, "ops", micros_of(datetime.now(UTC)))
+            name = f"mail-{letter.delivery_id}"
+            (listed,) = await letters.letters(settings, "zero_balance", "bad_address")
+            assert (listed.name, listed.what) == (name, "zero_balance to olga@acme.example: 550 no such user")
+            assert await letters.letters(settings, "zero_balance", "refused") == []
+            labels, _ = await letters.shown(settings, name)
+            assert (labels["to"], labels["alert"]) == ("olga@acme.example", "zero_balance")
+            with pytest.raises(ConfigurationError, match="leave --value out"):
+                await letters.retry(settings, name, b"{}", "ops", T0)
+            with pytest.raises(ConfigurationError, match="no mail-unknown was given up"):
+                await letters.shown(settings, "mail-unknown")
+            now_us = micros_of(datetime.now(UTC))
+            assert await letters.retry(settings, name, None, "ops", now_us) == f"{name} is tried again: {WHO}"
+            await try_again(settings, letter.delivery_id, "ops", now_us)
             with pytest.raises(ConfigurationError, match="no delivery 'unknown' was given up"):
                 await try_again(settings, "unknown", "ops", T0)
             steps = await office.until(lambda found: any(s.status == "sent" and s.round == 2 for s in found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -9,12 +10,18 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from projections.connect import connect, ensure_database
 from projections.embedded.process import command, wait_until_ready
 from projections.migrate import migrate
+from schemas.mails import MailStep
+from schemas.topics import MAILS
+from tests.projections.loading import load_all
+from tests.projections.people_world import people_world
+from tests.projections.whole_world import T0
 
 START_SECONDS = 60
 
@@ -108,3 +115,23 @@ def chat_logs() -> Path:
     if not (folder / "ubuntu-irc.csv.gz").is_file():
         pytest.skip(f"no chat logs in {folder}; set QUARTERHOUR_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def people_database(clickhouse_server: str) -> Iterator[tuple[str, Client]]:
+    """The address of, and a client to, the people's world (`people_world`) with two mails; nobody changes it."""
+    url = f"{clickhouse_server}/people"
+    ensure_database(url)
+    client = connect(url)
+    migrate(client)
+    world = people_world()
+    for delivery in ("d1", "d2"):
+        step = MailStep(
+            delivery, "acme", "acme/low/1", "low_balance", "email", "wanda@example.com", "sent", T0, T0, None, 1, 1,
+            message_id=f"<{delivery}@quarterhour.example>", detail="250 OK",
+        )  # fmt: skip
+        world.log.append(MAILS, 0, msgspec.json.encode(step))
+    asyncio.run(load_all(client, world.log))
+    yield url, client
+    client.command("DROP DATABASE people SYNC")
+    client.close()

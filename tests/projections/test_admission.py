@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,16 +11,14 @@ from clickhouse_connect.driver.client import Client
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from projections.connect import connect, ensure_database
-from projections.migrate import migrate
 from projections.web.application import application
+from projections.web.caught import Catcher
 from projections.web.database import Database
 from projections.web.gate import COOKIE
 from schemas.catalog import load_catalog
 from schemas.settings import Settings
 from schemas.signin import Person, issue
-from tests.projections.loading import load_all
-from tests.projections.people_world import EVERYBODY, people_world
+from tests.projections.people_world import EVERYBODY
 from tests.projections.serving import serving
 
 KEY = "k" * 40
@@ -41,6 +38,8 @@ ROUTES: dict[str, list[tuple[str, set[str]]]] = {
     "page_plan": [("/workspaces/acme/plan", WHOLE)],
     "page_people": [("/workspaces/acme/people", PART)],
     "page_alerts": [("/workspaces/acme/alerts", WHOLE)],
+    "page_mail": [("/workspaces/acme/mails/d1", WHOLE)],
+    "page_mail_html": [("/workspaces/acme/mails/d1/html", WHOLE)],
     "page_ledger": [("/workspaces/acme/ledger", WHOLE)],
     "page_entry": [("/workspaces/acme/ledger/1", WHOLE)],
     "page_events": [("/workspaces/acme/events?id=e1", WHOLE)],
@@ -65,25 +64,40 @@ ROUTES: dict[str, list[tuple[str, set[str]]]] = {
     "api_explain_event": [("/api/workspaces/acme/events?id=e1", WHOLE)],
     "api_freshness": [("/api/freshness", ALL)],
 }
+CATCHER = "http://catcher.example/mails"
+HOSTILE = b"""Message-ID: <d1@quarterhour.example>\r
+From: a@x.example\r
+To: wanda@example.com\r
+Subject: =?utf-8?q?Low_=3Cb=3Ebalance?=\r
+MIME-Version: 1.0\r
+Content-Type: multipart/alternative; boundary=x\r
+\r
+--x\r
+Content-Type: text/plain; charset=utf-8\r
+\r
+</pre><script>alert(1)</script>\r
+--x\r
+Content-Type: text/html; charset=utf-8\r
+\r
+<p>Dear <b>owner</b></p><script>alert(2)</script><img src=https://evil.example/seen>\r
+--x--\r
+"""
 OPEN_ROUTES = {"/health", "/ready", "/metrics", "/sign-in", "/sign-out", "/static", "/api/openapi.json"}
 FORMS = {"/actions/{kind}", "/workspaces/{workspace}/actions/{kind}"}
 
 
 @pytest.fixture(scope="module")
-def database(clickhouse_server: str) -> Iterator[tuple[str, Client]]:
-    url = f"{clickhouse_server}/admission"
-    ensure_database(url)
-    client = connect(url)
-    migrate(client)
-    asyncio.run(load_all(client, people_world().log))
-    yield url, client
-    client.command("DROP DATABASE admission SYNC")
-    client.close()
+def served(people_database: tuple[str, Client]) -> Starlette:
+    settings, catcher = Settings(signing_key=KEY, accounts_url=""), Catcher(CATCHER, httpx.MockTransport(caught))
+    return application(Database(people_database[0]), load_catalog(), settings, catcher=catcher)
 
 
-@pytest.fixture(scope="module")
-def served(database: tuple[str, Client]) -> Starlette:
-    return application(Database(database[0]), load_catalog(), Settings(signing_key=KEY, accounts_url=""))
+def caught(request: httpx.Request) -> httpx.Response:
+    """A catcher that holds the mail of d1, as it would be if somebody else had written it."""
+    if request.url.path.endswith("/kept"):
+        return httpx.Response(200, content=HOSTILE)
+    is_here = request.url.params.get("message_id") == "<d1@quarterhour.example>"
+    return httpx.Response(200, json=[{"id": "kept"}] if is_here else [])
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +107,9 @@ def address(served: Starlette) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def unit(database: tuple[str, Client]) -> str:
+def unit(people_database: tuple[str, Client]) -> str:
     query = "SELECT unit_id FROM ledger_charges WHERE app = 'shop' LIMIT 1"
-    return str(database[1].query(query).first_row[0])
+    return str(people_database[1].query(query).first_row[0])
 
 
 def token(name: str, lifetime: timedelta = timedelta(hours=1), key: str = KEY) -> str:
@@ -190,6 +204,42 @@ def test_w2_a_collaborator_sees_the_app_without_billing(clients: dict[str, httpx
         assert secret not in text
 
 
+def test_a_mail_is_shown_as_text_and_its_html_in_a_frame_that_can_do_nothing(clients: dict[str, httpx.Client]) -> None:
+    page = clients["wanda"].get("/workspaces/acme/mails/d1")
+    assert "Low &lt;b&gt;balance" in page.text
+    assert "&lt;/pre&gt;&lt;script&gt;alert(1)" in page.text
+    assert '<iframe class="mail" title="The mail as a mail program shows it" sandbox src=' in page.text
+    assert "alert(2)" not in page.text
+    assert "frame-src 'self'" in page.headers["content-security-policy"]
+    part = clients["wanda"].get("/workspaces/acme/mails/d1/html")
+    assert "<b>owner</b>" in part.text
+    (policy,) = part.headers.get_list("content-security-policy")
+    assert policy.startswith("sandbox; default-src 'none';"), "no script, no image, no origin, wherever it is opened"
+    assert part.headers["x-content-type-options"] == "nosniff"
+
+
+def test_of_a_mail_that_was_not_caught_the_steps_are_shown(clients: dict[str, httpx.Client]) -> None:
+    page = clients["wanda"].get("/workspaces/acme/mails/d2")
+    assert "does not hold this mail any more" in page.text
+    assert "250 OK" in page.text
+    assert clients["wanda"].get("/workspaces/acme/mails/d2/html").status_code == 404
+    assert clients["wanda"].get("/workspaces/acme/mails/none").status_code == 404
+    assert clients["otto"].get("/workspaces/other/mails/d1").status_code == 404, "of another workspace"
+    assert clients["otto"].get("/workspaces/other/mails/d1/html").status_code == 404
+
+
+def test_while_the_catcher_is_away_the_page_of_a_mail_says_so(people_database: tuple[str, Client]) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("away", request=request)
+
+    catcher = Catcher(CATCHER, httpx.MockTransport(away))
+    served = application(Database(people_database[0]), load_catalog(), Settings(signing_key=KEY), catcher=catcher)
+    with serving(served) as address, httpx.Client(base_url=address, cookies={COOKIE: token("wanda")}) as client:
+        page = client.get("/workspaces/acme/mails/d1")
+        assert (page.status_code, "does not answer" in page.text) == (200, True)
+        assert client.get("/workspaces/acme/mails/d1/html").status_code == 503
+
+
 def test_signing_in_by_link_and_by_form_and_out_again(nobody: httpx.Client) -> None:
     client, ours = nobody, str(nobody.base_url).rstrip("/")
     link = client.get(f"/sign-in?token={token('wanda')}&next=/workspaces/acme")
@@ -217,8 +267,8 @@ def test_after_signing_in_one_goes_on_to_pages_of_ours_only(nobody: httpx.Client
     assert 'content="0; url=/"' in reply.text
 
 
-def test_without_a_signing_key_there_is_no_sign_in_and_it_says_so(database: tuple[str, Client]) -> None:
-    without = application(Database(database[0]), load_catalog())
+def test_without_a_signing_key_there_is_no_sign_in_and_it_says_so(people_database: tuple[str, Client]) -> None:
+    without = application(Database(people_database[0]), load_catalog())
     with serving(without) as address, httpx.Client(base_url=address, timeout=30) as client:
         _sees_all_and_does_nothing(client)
 

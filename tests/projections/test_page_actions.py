@@ -22,9 +22,8 @@ from schemas.catalog import load_catalog
 from schemas.commands import CommandBody
 from schemas.settings import Settings
 from tests.projections.serving import serving
-from tests.projections.test_admission import KEY, database, token
+from tests.projections.test_admission import KEY, token
 
-__all__ = ["database"]
 OPERATOR, OWNER = Standing("operator"), Standing("owner")
 ANTON = Standing("member", owns=frozenset({"shop"}))
 
@@ -109,10 +108,10 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def served(database: tuple[str, Any]) -> Iterator[tuple[str, Counter]]:
+def served(people_database: tuple[str, Any]) -> Iterator[tuple[str, Counter]]:
     counter = Counter()
     api = AccountApi("http://accounts.example/", httpx.MockTransport(counter))
-    app = application(Database(database[0]), load_catalog(), Settings(signing_key=KEY, accounts_url="x"), api)
+    app = application(Database(people_database[0]), load_catalog(), Settings(signing_key=KEY, accounts_url="x"), api)
     with serving(app) as address:
         yield address, counter
 

@@ -53,6 +53,9 @@ def test_mails_are_kept_once_by_message_id_listed_by_workspace_and_survive_a_kil
                 assert b"Message-ID: <m2@q.example>" in answer.read()
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 get(f"http://127.0.0.1:{http}/mails/nothing")
+            by_message_id = f"http://127.0.0.1:{http}/mails?message_id=%3Cm0@q.example%3E"
+            assert [mail["subject"] for mail in get(by_message_id)] == ["Mail 0"]
+            assert get(f"http://127.0.0.1:{http}/mails?message_id=none") == []
             process.send_signal(signal.SIGKILL if life == 0 else signal.SIGTERM)
             assert process.wait(20) == (-signal.SIGKILL if life == 0 else 0)
         finally:

@@ -3,6 +3,8 @@
 (() => {
   const every = 5000;
   const state = document.getElementById("live");
+  // On a phone the tabs scroll sideways: the one of this page comes into view.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   // A form that somebody has begun to fill in, or that is on its way, stays as it is.
   const begun = new WeakSet();
   const changed = () => [...document.querySelectorAll("main form")].some((form) => begun.has(form));

@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.asyncapi import EXAMPLE
 from schemas.health import Healthy, Ready
-from schemas.interactions import InteractionEvent
+from schemas.interactions import TICK, InteractionEvent
 from streams.doors.ingest.answers import Answer
 from streams.doors.ingest.modes import BATCH, BINARY, MAX_EVENTS, STRUCTURED
 from streams.doors.ingest.taking import MAX_REQUEST_BYTES
@@ -34,6 +34,13 @@ def document() -> dict[str, Any]:
     """The document."""
     event = InteractionEvent.model_json_schema(ref_template=_SCHEMAS + "{model}")
     parts = event.pop("$defs", {})
+    attributes = event["properties"]
+    # Narrower than the topic's contract: no clock ticks from outside, so there is always data.
+    attributes["type"]["enum"] = [known for known in attributes["type"]["enum"] if known != TICK]
+    attributes["data"] = {"$ref": _SCHEMAS + "InteractionData"}
+    attributes["time"] |= {"format": "date-time"}
+    event["required"] = [*_ATTRIBUTES, "data"]
+    parts["InteractionData"]["properties"]["workspace"] |= {"description": "The key's workspace."}
     _, components = msgspec.json.schema_components([Answer, Healthy, Ready], ref_template=_SCHEMAS + "{name}")
     return {
         "openapi": "3.1.0",
@@ -46,7 +53,7 @@ def document() -> dict[str, Any]:
         },
         "security": [{"key": []}],
         "paths": {
-            "/v1/events": {"post": _post()},
+            "/v1/events": {"post": _post(attributes)},
             "/health": {"get": _get("The process is alive", {"200": "it is"}, Healthy)},
             "/ready": {"get": _get("Events can be taken", {"200": "they can", "503": "what is missing"}, Ready)},
         },
@@ -59,7 +66,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _post() -> dict[str, Any]:
+def _post(attributes: dict[str, Any]) -> dict[str, Any]:
     event = {"$ref": _SCHEMAS + "InteractionEvent"}
     batch = {"type": "array", "items": event, "minItems": 1, "maxItems": MAX_EVENTS}
     data = {"$ref": _SCHEMAS + "InteractionData"}
@@ -70,8 +77,9 @@ def _post() -> dict[str, Any]:
             {
                 "name": f"ce-{name}",
                 "in": "header",
-                "schema": {"type": "string"},
-                "description": f"binary mode only: the attribute `{name}`",
+                "schema": {key: value for key, value in attributes[name].items() if key != "description"},
+                "example": EXAMPLE[name],
+                "description": f"binary mode only, where it is required: the attribute `{name}`",
             }
             for name in _ATTRIBUTES
         ],
