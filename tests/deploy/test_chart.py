@@ -42,6 +42,7 @@ SET_BY_THE_CHART = {
 }  # fmt: skip
 NOT_FOR_A_CLUSTER = {
     "QUARTERHOUR_HOME", "QUARTERHOUR_TOKEN", "QUARTERHOUR_THROWAWAY", "QUARTERHOUR_FAIL_POINT",
+    "QUARTERHOUR_MAILBOX_URL",  # the local stack's catcher
     *(f"QUARTERHOUR_{part}_PORT" for part in ("KAFKA", "CLICKHOUSE", "PAGE", "ACCOUNTS", "INGEST", "MAIL")),
 }  # fmt: skip
 
