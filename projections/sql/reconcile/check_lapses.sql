@@ -28,22 +28,18 @@ WITH
     (
         SELECT
             r.inbox_partition AS inbox_partition, r.inbox_offset AS inbox_offset, r.source AS source,
-            w.offset > 0 AS is_heard, w.complete_us AS complete_us, r.sources AS sources
+            w.offset > 0 AS is_heard, w.complete_us AS complete_us, w.sources AS sources
         FROM
         (
-            SELECT places.inbox_partition AS inbox_partition, places.inbox_offset AS inbox_offset, s.source AS source, s.sources AS sources
+            SELECT places.inbox_partition AS inbox_partition, places.inbox_offset AS inbox_offset, s.source AS source
             FROM (SELECT DISTINCT inbox_partition, inbox_offset FROM records) AS places
-            INNER JOIN
-            (
-                SELECT kafka_partition, max(source_partitions) AS sources, arrayJoin(groupUniqArray(origin_partition)) AS source
-                FROM watermarks
-                GROUP BY kafka_partition
-            ) AS s ON s.kafka_partition = places.inbox_partition
+            INNER JOIN (SELECT DISTINCT kafka_partition, origin_partition AS source FROM watermarks) AS s
+                ON s.kafka_partition = places.inbox_partition
         ) AS r
         ASOF LEFT JOIN
         (
             SELECT
-                kafka_partition, origin_partition, kafka_offset + 1 AS offset,
+                kafka_partition, origin_partition, kafka_offset + 1 AS offset, source_partitions AS sources,
                 max(toUnixTimestamp64Micro(complete)) OVER (
                     PARTITION BY kafka_partition, origin_partition ORDER BY kafka_offset
                 ) AS complete_us
@@ -53,7 +49,10 @@ WITH
     ),
     clocks AS
     (
-        SELECT inbox_partition, inbox_offset, if(countIf(is_heard) >= any(sources), min(complete_us), 0) AS clock_us
+        -- Nothing before all have been heard; partitions that were added count once all others have told of them.
+        SELECT
+            inbox_partition, inbox_offset,
+            if(countIf(is_heard) > 0 AND countIf(is_heard) >= minIf(sources, is_heard), minIf(complete_us, is_heard), 0) AS clock_us
         FROM heard
         GROUP BY inbox_partition, inbox_offset
     )
