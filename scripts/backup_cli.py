@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,6 +65,7 @@ def drill(
     Example: quarterhour drill
     """
     log, console = read_input(file).log, Console()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of brokers that are just starting
     # Nothing of what runs here is touched: servers and ports are the drill's own.
     own = Settings().model_copy(update={"kafka_bootstrap_servers": "", "clickhouse_url": "", **_FREE_PORTS})
     with tempfile.TemporaryDirectory(prefix="quarterhour-drill-") as folder:

@@ -218,12 +218,13 @@ class PartitionWorker:
                 log.warning("the last positions are not committed: %r", error)
         clients = [client for client in (self._producer, self._group) if client is not None]
         self._producer = self._group = self._context = None
+        closing = [client.stop() for client in clients]
+        if self._tracer is not None:
+            closing.append(asyncio.to_thread(self._tracer.close))
         try:
-            await asyncio.wait_for(asyncio.gather(*(client.stop() for client in clients)), STOP_SECONDS)
+            await asyncio.wait_for(asyncio.gather(*closing), STOP_SECONDS)
         except Exception as error:
             log.warning("clients are left open: %r", error)
-        if self._tracer is not None:
-            await asyncio.to_thread(self._tracer.close)
 
     async def _ready_context(self) -> ActorContext:
         if self._context is None:
