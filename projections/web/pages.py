@@ -21,7 +21,8 @@ from projections.web.asked import BadParameter, utc_now
 from projections.web.caught import Catcher
 from projections.web.database import Database, NotReady
 from projections.web.gate import NO_SIGN_IN, NotAdmitted, Signed, admitted, signed_of
-from projections.web.views import VIEWS, NoSuchPage, View, Visit
+from projections.web.views import VIEWS, View
+from projections.web.visit import NoSuchPage, Visit
 from schemas.catalog import Catalog
 from schemas.settings import Settings
 

@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
-
-from clickhouse_connect.driver.client import Client
 
 from projections import account, explain, particulars
-from projections.account import AccountView
-from projections.membership import Need, Standing, workspaces_of
-from projections.profile import AppProfile, Profile, RunningPlan, profile
+from projections.membership import Need, workspaces_of
+from projections.profile import AppProfile, RunningPlan, profile
 from projections.ranges import RangeRefused
 from projections.statement import statement
-from projections.trends import TrendPoint, trend
 from projections.web.actions import KNOWN_KINDS
 from projections.web.app_list import listed
-from projections.web.asked import BadParameter, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
-from projections.web.caught import Catcher, CatcherAway
-from projections.web.chart import chart
-from projections.web.gate import Signed
-from projections.web.present import paid_for, usd
+from projections.web.asked import BadParameter, ledger_asked, period_asked, sequence_of, terms_asked
+from projections.web.caught import CatcherAway
+from projections.web.prefilled import as_set, choices
+from projections.web.trended import newest_days, sentence, trended
+from projections.web.visit import NoSuchPage, Visit
 from projections.what_if import what_if
 from schemas.catalog import Catalog
 
-RANGE_FIELDS = ("grain", "first", "last", "months", "zone", "app", "unit", "channel", "by")
 Found = tuple[str, dict[str, Any]]
-
-
-class NoSuchPage(Exception):
-    """Nothing has this name; the message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """Somebody who may see a page, and what was asked."""
-
-    client: Client
-    catalog: Catalog
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    signed: Signed
-    standing: Standing
-    now: datetime
-    catcher: Catcher
-
-    @property
-    def workspace(self) -> str:
-        """The workspace of the path."""
-        return self.path["workspace"]
-
-    def account(self) -> AccountView:
-        """Its account view."""
-        view = account.account_view(self.client, self.workspace, self.catalog)
-        if view is None:
-            raise NoSuchPage(f"The ledger knows no workspace {self.workspace}.")
-        return view
-
-    def profile(self) -> Profile:
-        """Its profile."""
-        found = profile(self.client, self.workspace, self.catalog)
-        if found is None:
-            raise NoSuchPage(f"The ledger knows no workspace {self.workspace}.")
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +58,17 @@ def _overview(visit: Visit) -> Found:
         "contract": next((plan for plan in told.running if plan.kind == "contract"), None),
         "responding": len(published) - len(stopped), "stopped": stopped,
         "view": view, "profile": told, "entries": account.ledger(visit.client, visit.workspace, limit=8),
-        "fresh": account.freshness(visit.client), "newest": _newest_days(view),
+        "fresh": account.freshness(visit.client), "newest": newest_days(view),
         "support": visit.catalog.support_plan(_support_id(visit.catalog, told.support_plan)),
         "alerts": particulars.told_alerts(visit.client, visit.workspace)[:5], "apps": listed(view, told, {})[:8],
-        **_trend(visit),
+        **trended(visit),
     }  # fmt: skip
 
 
 def _usage(visit: Visit) -> Found:
     view = visit.account()
     names = sorted({app.app for app in view.apps})
-    return "usage.html", {"apps": names, "newest": _newest_days(view), **_trend(visit)}
+    return "usage.html", {"apps": names, "newest": newest_days(view), **trended(visit)}
 
 
 def _apps(visit: Visit) -> Found:
@@ -141,9 +97,9 @@ def _app(visit: Visit) -> Found:
         "charges": particulars.app_charges(visit.client, visit.workspace, name),
         "warnings": [warning for warning in told.warnings if warning.app == name],
         "alerts": particulars.told_alerts(visit.client, visit.workspace, name)[:10],
-        "choices": _choices(visit, told, found), "newest": _newest_days(view, name),
+        "choices": choices(visit, told, found), "newest": newest_days(view, name),
         "support": _support_title(visit.catalog, found.support_plan if found else ""),
-        "moot": _moot_of_app(found, running), **_trend(visit, name),
+        "moot": _moot_of_app(found, running), **trended(visit, name),
     }  # fmt: skip
 
 
@@ -156,29 +112,13 @@ def _moot_of_app(app: AppProfile | None, running: list[RunningPlan]) -> set[str]
 
 def _credit(visit: Visit) -> Found:
     told, settings = visit.profile(), particulars.account_settings(visit.client, visit.workspace)
-    choices = _choices(visit, told)
-    moot = set() if choices["open_payments"] else {"settle_payment", "fail_payment"}
+    lists = choices(visit, told)
+    moot = set() if lists["open_payments"] else {"settle_payment", "fail_payment"}
     return "credit.html", {
         "view": visit.account(), "payments": particulars.payments(visit.client, visit.workspace),
-        "settings": settings, "choices": choices, "catalog": visit.catalog,
-        "moot": moot | (set() if settings.auto_payment else {"stop_auto_payment"}), "as_set": _as_set(settings),
+        "settings": settings, "choices": lists, "catalog": visit.catalog,
+        "moot": moot | (set() if settings.auto_payment else {"stop_auto_payment"}), "as_set": as_set(settings),
     }  # fmt: skip
-
-
-def _as_set(settings: particulars.AccountSettings) -> dict[str, dict[str, str]]:
-    """What the forms of settings begin with: what is set now."""
-    found: dict[str, dict[str, str]] = {}
-    if (auto := settings.auto_payment) is not None:
-        found["set_auto_payment"] = {
-            "below_micros": usd(auto.below_micros), "amount_micros": usd(auto.amount_micros), "method": auto.method,
-            "retries": str(auto.retries), "maximum_per_day": str(auto.maximum_per_day),
-        }  # fmt: skip
-    if settings.alert_amounts_micros is not None:
-        found["set_alerts"] = {
-            "amounts_micros": "; ".join(usd(micros) for micros in settings.alert_amounts_micros),
-            "percents": "; ".join(str(percent) for percent in settings.alert_percents),
-        }
-    return found
 
 
 def _plan(visit: Visit) -> Found:
@@ -189,7 +129,7 @@ def _plan(visit: Visit) -> Found:
     moot |= {"subscribe_support"} if "contract" in running else set()
     moot |= set() if "support" in running else {"cancel_support"}
     return "plan.html", {
-        "profile": told, "catalog": visit.catalog, "choices": _choices(visit, told), "moot": moot,
+        "profile": told, "catalog": visit.catalog, "choices": choices(visit, told), "moot": moot,
     }  # fmt: skip
 
 
@@ -197,7 +137,7 @@ def _people(visit: Visit) -> Found:
     if not visit.standing.sees_all:
         return "part.html", {"role": visit.standing.role, "apps": _seen_apps(visit)}
     told = visit.profile()
-    return "people.html", {"profile": told, "choices": _choices(visit, told)}
+    return "people.html", {"profile": told, "choices": choices(visit, told)}
 
 
 def _alerts(visit: Visit) -> Found:
@@ -262,7 +202,7 @@ def _statements(visit: Visit) -> Found:
             terms = terms_asked(visit.query, visit.catalog, days)
             found["compared"] = what_if(visit.client, visit.workspace, days, terms)
     except (RangeRefused, BadParameter) as why:
-        found["refused"] = _sentence(why)
+        found["refused"] = sentence(why)
     return "statements.html", found
 
 
@@ -273,49 +213,6 @@ def _seen_apps(visit: Visit) -> list[AppProfile]:
     return [app for app in found.apps if app.app in seen] if found else []
 
 
-def _trend(visit: Visit, app: str = "") -> dict[str, Any]:
-    """The trend that was asked for, of one app if it is named; or why there is none (T7)."""
-    query = {**visit.query, "app": app} if app else visit.query
-    asked = {name: query.get(name, "") for name in RANGE_FIELDS}
-    csv = "&".join(f"{name}={_quoted(value)}" for name, value in asked.items() if value)
-    found: dict[str, Any] = {"asked": asked, "csv": csv, "refused": "", "points": [], "chart": None, "days": None}
-    try:
-        wanted = trend_asked(query, visit.now)
-        points: list[TrendPoint] = trend(
-            visit.client, visit.workspace, wanted.days, wanted.grain, wanted.by, wanted.only
-        )
-    except (RangeRefused, BadParameter) as why:
-        return {**found, "refused": _sentence(why)}
-    whole = points if not wanted.by else trend(
-        visit.client, visit.workspace, wanted.days, wanted.grain, (), wanted.only
-    )  # fmt: skip
-    return {**found, "points": points, "chart": chart(whole), "days": wanted.days}
-
-
-def _sentence(why: RangeRefused | BadParameter) -> str:
-    """For people: what is wrong, without the parameter's name; its rule at the end."""
-    if isinstance(why, BadParameter):
-        return str(why)
-    return f"{why.detail[:1].upper()}{why.detail[1:]} ({why.rule})."
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _choices(visit: Visit, told: Profile, app: AppProfile | None = None) -> dict[str, list[tuple[str, str]]]:
-    """The lists that fields choose from."""
-    sees = visit.standing.sees_all
-    open_payments = [p for p in particulars.payments(visit.client, visit.workspace) if p.status != "settled"]
-    return {
-        "apps_or_all": [("", "all apps (shared)"), *((one.app, one.app) for one in told.apps)],
-        "people": [(user, f"{user} ({role})") for user, role, _ in told.people] if sees else [],
-        "collaborators": [(user, f"{user} ({role})") for user, role in app.collaborators] if app else [],
-        "plans": [(plan.id, plan.title) for plan in visit.catalog.plans if plan.kind == "subscription"],
-        "open_payments": [(p.payment_id, f"{usd(p.amount_micros)} for {paid_for(p.pays_for)}") for p in open_payments],
-    }
-
-
 def _support_title(catalog: Catalog, support_id: str) -> str:
     support = catalog.support_plan(support_id)
     return support.title if support else support_id
@@ -323,15 +220,6 @@ def _support_title(catalog: Catalog, support_id: str) -> str:
 
 def _support_id(catalog: Catalog, title: str) -> str:
     return next((plan.id for plan in catalog.support_plans if plan.title == title), "")
-
-
-def _newest_days(view: AccountView, app: str = "") -> dict[str, str] | None:
-    """The seven days up to the newest billed unit: where to look if the default range is empty."""
-    times = (one.last_billed for one in view.apps if one.last_billed is not None and app in ("", one.app))
-    last = max(times, default=None)
-    if last is None:
-        return None
-    return {"first": f"{last - timedelta(days=6):%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
 
 
 _ONE = "/workspaces/{workspace}"

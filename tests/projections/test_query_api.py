@@ -23,7 +23,6 @@ import schemathesis
 import uvicorn
 from clickhouse_connect.driver.client import Client
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -262,6 +261,8 @@ def test_exports_are_what_the_views_say(api: httpx.Client, world: Client) -> Non
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 HEALTH = list(HealthCheck)
 SCHEMA = schemathesis.openapi.from_dict(document(OPERATIONS))
+MANY = settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=HEALTH)
+FEW = settings(MANY, max_examples=5)
 THERE = {"workspace": "acme", "sequence": "1", "what": "charges"}
 ASKED = {"first": "2026-04-01", "last": "2026-04-30", "at": "2026-04-03T00:00:00Z", "plan": "essential", "by": "app"}
 
@@ -272,26 +273,31 @@ def test_no_request_is_answered_with_a_fault_or_in_a_way_the_document_does_not_t
 ) -> None:
     """Requests made up from the document, those that break it too: never a 5xx, nor an answer it does not tell of.
 
-    Half of the valid ones ask for what is there, and some of those must be answered with figures.
+    Those that ask for what is there are answered with it.
     """
-    answers: Counter[int] = Counter()
     unit = world.query("SELECT any(unit_id) FROM ledger_charges WHERE workspace = 'acme'").first_row[0]
+    known = {parameter.name for parameter in operation.parameters}
+    steered: Counter[int] = Counter()
+    made_up = SCHEMA[operation.path]["GET"]
 
+    @FEW
+    @given(case=made_up.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    def ask_for_what_is_there(case: Any) -> None:
+        case.path_parameters = {name: {**THERE, "unit_id": unit}[name] for name in case.path_parameters}
+        kept = {name: value for name, value in case.query.items() if name in ("grain", "format", "limit")}
+        case.query = {**kept, **{name: value for name, value in ASKED.items() if name in known}}
+        steered[case.call_and_validate(base_url=str(api.base_url), checks=CHECKS).status_code] += 1
+
+    ask_for_what_is_there()
+    assert set(steered) == {200}, steered
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-        made_up = SCHEMA[operation.path]["GET"].as_strategy(generation_mode=mode)
 
-        @given(case=made_up, is_steered=st.booleans())
-        @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=HEALTH)
-        def ask(case: Any, is_steered: bool) -> None:
-            if is_steered and case.meta.generation.mode is GenerationMode.POSITIVE:
-                case.path_parameters = {name: {**THERE, "unit_id": unit}[name] for name in case.path_parameters}
-                known = {parameter.name for parameter in operation.parameters}
-                kept = {name: value for name, value in case.query.items() if name in ("grain", "format", "limit")}
-                case.query = {**kept, **{name: value for name, value in ASKED.items() if name in known}}
-            answers[case.call_and_validate(base_url=str(api.base_url), checks=CHECKS).status_code] += 1
+        @MANY
+        @given(case=made_up.as_strategy(generation_mode=mode))
+        def ask(case: Any) -> None:
+            case.call_and_validate(base_url=str(api.base_url), checks=CHECKS)
 
         try:
             ask()
         except Unsatisfiable:  # nothing to break: there are no parameters
             assert not operation.parameters
-    assert answers[200] >= 2, answers
