@@ -15,8 +15,9 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from projections.loader import tables
-from projections.loader.blocks import Blocks
+from projections.loader.blocks import Rows
 from projections.loader.journal import Batch, Journal, LoaderFault
+from projections.loader.ordinary import Columns
 
 _log = logging.getLogger(__name__)
 _CODE = re.compile(r"code: (\d+)", re.IGNORECASE)
@@ -48,30 +49,30 @@ class Store:
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="insert")
         self._types = {(table, name): type_ for table, name, type_ in client.query(_TYPES).result_rows}
 
-    def write(self, batch: Batch, blocks: Blocks) -> None:
+    def write(self, batch: Batch, rows: Rows) -> None:
         """Boundaries, data, positions, each acknowledged before the next; tables side by side. Blocking; one batch at a
         time."""
         self._persist("load_batches", partial(self._journal.begin, batch))
-        self.finish(batch, blocks)
+        self.finish(batch, rows)
 
-    def finish(self, batch: Batch, blocks: Blocks) -> None:
+    def finish(self, batch: Batch, rows: Rows) -> None:
         """Data and positions of a batch whose boundaries are durable."""
-        filled = [(table, rows) for table in tables.TABLES if (rows := blocks.rows.get(table.name))]
+        filled = [(table, columns) for table in tables.TABLES if (columns := rows.columns.get(table.name))]
         # All have ended before the fault of one is told: nothing of this batch may still be on its way then.
-        waiting = [self._writers.submit(self._write_table, batch, table, rows) for table, rows in filled]
+        waiting = [self._writers.submit(self._write_table, batch, table, columns) for table, columns in filled]
         wait(waiting)
         for written in waiting:
             written.result()
-        self._persist("load_positions", partial(self._journal.finish, batch, blocks.repeats, blocks.appends))
+        self._persist("load_positions", partial(self._journal.finish, batch, rows.repeats, rows.appends))
 
-    def _write_table(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
-        self._persist(table.name, partial(self.insert, batch, table, rows))
+    def _write_table(self, batch: Batch, table: tables.Table, columns: Columns) -> None:
+        self._persist(table.name, partial(self.insert, batch, table, columns))
 
-    def insert(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
+    def insert(self, batch: Batch, table: tables.Table, columns: Columns) -> None:
         """One table's rows of a batch; inserted again they are dropped by their token, or what lacks is added."""
         self._client.insert(
             table.name,
-            list(zip(*rows, strict=True)),
+            columns,
             column_names=table.columns,
             column_type_names=[self._types[table.name, column] for column in table.columns],
             column_oriented=True,
