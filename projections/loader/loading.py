@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class LoadPolicy:
     """A batch is full at `enough_records`, or `linger_seconds` after its first record; and
-    hardly above `most_records`."""
+    hardly above `most_records`. While one is written, the next gathers what comes: many records make few batches.
+    """
 
     enough_records: int = 1_000
     most_records: int = 20_000
