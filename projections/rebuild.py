@@ -32,7 +32,7 @@ from projections.positions import loaded_offsets
 from schemas.errors import QuarterhourError
 
 SUFFIX = "_rebuild"
-POLICY = LoadPolicy(enough_records=40_000, most_records=60_000, linger_seconds=0.2)
+POLICY = LoadPolicy(enough_records=60_000, most_records=80_000, linger_seconds=0.2)
 """Larger batches than in daily use: nobody waits for them to become visible."""
 _IDLE_SECONDS = 2.0
 _KEPT = ("schema_migrations", "loaders", "load_batches", "reconciliations")

@@ -10,10 +10,11 @@ from typing import Any
 
 from projections.loader import tables
 from projections.loader.marks import Marks
-from projections.loader.ordinary import Columns, charge_columns
+from projections.loader.ordinary import ColumnsOfRun, charge_columns
 from projections.loader.records import Appends, Record, Run, TopicPartition
 from schemas.errors import InvalidRecord, excerpt
 
+Columns = list[list[Any]]
 _INT64 = 1 << 63
 
 
@@ -27,20 +28,23 @@ class Rows:
 
 
 class Blocks:
-    """Rows collected per table, in the order of their records; `repeats` counts what the marks dropped (law 3).
+    """Rows collected per table, run by run; `repeats` counts what the marks dropped (law 3).
 
-    `checks`: each number is checked when its row is added; else all of them at the end, by `fits`, and ordinary charges
-    are collected apart, in `charges` (see `ordinary`).
+    `checks`: each number is checked when its row is added; else all at the end of a run, column by column, which is
+    cheaper, and ordinary charges are collected apart, in `charges` (see `ordinary`). `fits` is False once a number was
+    found that ClickHouse cannot hold.
     """
 
     def __init__(self, marks: Marks, *, checks: bool = True) -> None:
         self.marks = marks
         self.checks = checks
+        self.fits = True
         self.rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in tables.TABLES}
         self.interactions = self.rows[tables.INTERACTIONS.name]
         self.charges: list[tuple[Any, ...]] = []
         self.repeats: Counter[TopicPartition] = Counter()
         self.appends: dict[TopicPartition, Appends] = {}
+        self._columns: dict[str, Columns] = {}
 
     def add(self, table: tables.Table, row: tuple[Any, ...]) -> None:
         """One more row; if `checks`, `InvalidRecord` for a number in it that ClickHouse cannot hold."""
@@ -56,14 +60,19 @@ class Blocks:
         for table, row in rows:
             self.rows[table.name].append(row)
 
-    def all_rows(self) -> Rows:
-        """Everything collected, column by column."""
-        found: dict[str, Columns] = {name: list(zip(*rows, strict=True)) for name, rows in self.rows.items() if rows}
+    def end_run(self) -> None:
+        """Turn the rows of a run into columns, while they are still at hand for the processor."""
+        for name, rows in self.rows.items():
+            if rows:
+                self._extend({name: list(zip(*rows, strict=True))})
+                rows.clear()
         if self.charges:
-            for name, columns in charge_columns(self.charges).items():
-                others = found.get(name)
-                found[name] = columns if others is None else [a + b for a, b in zip(others, columns, strict=True)]
-        return Rows(found, self.repeats, self.appends)
+            self._extend(charge_columns(self.charges))
+            self.charges.clear()
+
+    def all_rows(self) -> Rows:
+        """Everything collected, after the end of its runs."""
+        return Rows(self._columns, self.repeats, self.appends)
 
     def note_appends(self, run: Run) -> None:
         """Remember when the batch's records were appended."""
@@ -77,11 +86,14 @@ class Blocks:
         """The record's origin has been loaded before."""
         self.repeats[TopicPartition(record.topic, record.partition)] += 1
 
-
-def fits(rows: Rows) -> bool:
-    """Whether every number is one that ClickHouse can hold: column by column, so cheaper than row by row."""
-    distinct = {id(column): column for columns in rows.columns.values() for column in columns}
-    return all(map(_fits, distinct.values()))
+    def _extend(self, found: Mapping[str, ColumnsOfRun]) -> None:
+        if not self.checks:  # columns may stand in several tables
+            distinct = {id(column): column for columns in found.values() for column in columns}
+            self.fits = self.fits and all(map(_fits, distinct.values()))
+        for name, columns in found.items():
+            held = self._columns.setdefault(name, [[] for _ in columns])
+            for values, more in zip(held, columns, strict=True):
+                values.extend(more)
 
 
 def _check(table: tables.Table, row: tuple[Any, ...]) -> None:

@@ -13,7 +13,7 @@ from projections.loader import tables
 from projections.loader.records import Record
 from schemas.ledger import LedgerRecord
 
-Columns = list[tuple[Any, ...]]
+ColumnsOfRun = list[tuple[Any, ...]]
 
 _NAMES: Final = (
     *tables.LEDGER_ENTRIES.columns, "usage_account", "usage_micros", "usage_balance", "account", "amount_micros",
@@ -43,7 +43,7 @@ def ordinary_row(record: Record, entry: LedgerRecord, intact: bool) -> tuple[Any
     )  # fmt: skip
 
 
-def charge_columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, Columns]:
+def charge_columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, ColumnsOfRun]:
     """What these ordinary charges add to each table, as columns in the table's order; `rows` holds one at least."""
     named: dict[str, tuple[Any, ...]] = dict(zip(_NAMES, zip(*rows, strict=True), strict=True))
     zeros, ones = (0,) * len(rows), (1,) * len(rows)

@@ -14,7 +14,7 @@ import msgspec
 
 from projections.loader import tables
 from projections.loader.account_rows import add_inbox, add_ledger
-from projections.loader.blocks import Blocks, Rows, fits
+from projections.loader.blocks import Blocks, Rows
 from projections.loader.marks import Marks
 from projections.loader.records import Record, Run
 from schemas import topics
@@ -50,9 +50,8 @@ def build_rows(runs: Sequence[Run], marks: Marks, interaction_partitions: int) -
     before = marks.copy()
     blocks = Blocks(marks, checks=False)
     _add_runs(blocks, runs, interaction_partitions)
-    rows = blocks.all_rows()
-    if fits(rows):
-        return rows
+    if blocks.fits:
+        return blocks.all_rows()
     marks.restore(before)
     blocks = Blocks(marks)
     _add_runs(blocks, runs, interaction_partitions)
@@ -65,13 +64,14 @@ def _add_runs(blocks: Blocks, runs: Sequence[Run], interaction_partitions: int) 
         if run.place.topic == topics.INTERACTIONS:
             for record in run.records:
                 _add_interaction(blocks, record, interaction_partitions)
-            continue
-        add = _ADD[run.place.topic]
-        for record in run.records:
-            try:
-                add(blocks, record)
-            except InvalidRecord as error:
-                _add_error(blocks, record, error)
+        else:
+            add = _ADD[run.place.topic]
+            for record in run.records:
+                try:
+                    add(blocks, record)
+                except InvalidRecord as error:
+                    _add_error(blocks, record, error)
+        blocks.end_run()
 
 
 def _add_interaction(blocks: Blocks, record: Record, partitions: int) -> None:

@@ -15,9 +15,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from projections.loader import tables
-from projections.loader.blocks import Rows
+from projections.loader.blocks import Columns, Rows
 from projections.loader.journal import Batch, Journal, LoaderFault
-from projections.loader.ordinary import Columns
 
 _log = logging.getLogger(__name__)
 _CODE = re.compile(r"code: (\d+)", re.IGNORECASE)

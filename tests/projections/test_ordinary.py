@@ -39,6 +39,7 @@ def rows_of(records: list[Record], *, apart: bool) -> dict[str, Counter[tuple[An
     for record in records:
         add_ledger(blocks, record)
     assert bool(blocks.charges) is apart
+    blocks.end_run()
     columns = blocks.all_rows().columns
     return {name: Counter(zip(*found, strict=True)) for name, found in columns.items()}
 
