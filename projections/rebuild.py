@@ -25,14 +25,14 @@ from projections.loader.collecting import collecting_seldom
 from projections.loader.hold import Hold
 from projections.loader.journal import Journal
 from projections.loader.loading import Loader, LoadPolicy
-from projections.loader.records import Record, Slice, Source, TopicPartition, runs
+from projections.loader.records import Record, Run, Slice, Source, TopicPartition
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.migrate import migrate
 from projections.positions import loaded_offsets
 from schemas.errors import QuarterhourError
 
 SUFFIX = "_rebuild"
-POLICY = LoadPolicy(enough_records=20_000, most_records=50_000, linger_seconds=0.2)
+POLICY = LoadPolicy(enough_records=60_000, most_records=80_000, linger_seconds=0.2)
 """Larger batches than in daily use: nobody waits for them to become visible."""
 _IDLE_SECONDS = 2.0
 _KEPT = ("schema_migrations", "loaders", "load_batches", "reconciliations")
@@ -213,7 +213,7 @@ class _Limited:
     async def partitions(self) -> Sequence[TopicPartition]:
         return await self._source.partitions()
 
-    async def read(self, wanted: Slice) -> list[Record]:
+    async def read(self, wanted: Slice) -> Sequence[Record]:
         return await self._source.read(wanted)
 
     async def start(self, positions: Mapping[TopicPartition, int | None]) -> None:
@@ -221,17 +221,21 @@ class _Limited:
         await self._source.start({place: positions[place] for place in positions})
         self._look()
 
-    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Record]:
+    async def fetch(self, max_records: int, timeout_seconds: float) -> Sequence[Run]:
         if self.drained.is_set():
             await asyncio.sleep(timeout_seconds)
             return []
         found = await self._source.fetch(max_records, timeout_seconds)
-        kept: list[Record] = []
-        for place, run in runs(found):
+        kept: list[Run] = []
+        for run in found:
             # A record beyond the end tells that all before it were given, those included that compaction has removed.
-            self._next[place] = run[-1].offset + 1
+            place, last = run.place, run.records[-1].offset
+            self._next[place] = last + 1
             end = self._ends.get(place, 0)
-            kept += run if run[-1].offset < end else [record for record in run if record.offset < end]
+            if last >= end:
+                run = Run(place, [record for record in run.records if record.offset < end])
+            if run.records:
+                kept.append(run)
         self._look()
         return kept
 

@@ -2,8 +2,9 @@
 
 Two parts. Queries: an embedded ClickHouse filled with made-up ledger rows of 161 workspaces over a year, a fifth of
 them of one; account views and 90-day trends over HTTP, every second one of the largest. Pipeline: a local stack with
-real Kafka; a log through METER, ACCOUNTS and LOADER as fast as it goes, a rebuild of it all, then a second log
-at half that rate. `--json` prints one object.
+real Kafka; a log through METER, ACCOUNTS and LOADER as fast as it goes, a rebuild of it all, then the talk goes on
+at half that rate. There a second is 20 minutes of event time, and the clock ticks once a second as the live one does:
+as many units close in a second as open. `--json` prints one object.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ TODAY = datetime(2026, 1, 1, tzinfo=UTC).date()
 _FIRST_US = int(FIRST_DAY.timestamp()) * 1_000_000
 _SLOT_SECONDS = 0.05
 _SLOT_EVENT_US = 60_000_000
+_SLOT_EVENTS = 50
+_TICK_EVENT_US = round(_SLOT_EVENT_US / _SLOT_SECONDS)
+_STAGES = ("meter", "accounts", "loader")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -181,9 +185,9 @@ async def _at_half_load(settings: Settings, events: int, rate: float) -> dict[st
     client = connect(settings.clickhouse_url)
     try:
         since = client.query("SELECT now64(3, 'UTC')").first_row[0]
-        log = _log("half", count, 30 * 86_400_000_000, per_slot)
+        log = _log("half", count, (events // _SLOT_EVENTS + 1) * _SLOT_EVENT_US, per_slot)
         started = time.monotonic()
-        await replay(log, settings, _SLOT_EVENT_US / 1_000_000 / _SLOT_SECONDS)
+        await replay(log, settings, _TICK_EVENT_US / 1_000_000, tick_us=_TICK_EVENT_US)
         reached = count / (time.monotonic() - started)
         await drain(settings)
         query = (
@@ -191,7 +195,9 @@ async def _at_half_load(settings: Settings, events: int, rate: float) -> dict[st
             "FROM event_to_ledger WHERE event_append >= {since:DateTime64(3, 'UTC')}"
         )
         p50, p99, charges = client.query(query, parameters={"since": since}).first_row
+        stages = client.query(read_sql("bench/stages.sql"), parameters={"since": since}).first_row
         return {
+            **{f"{name}_p99_ms": stage for name, stage in zip(_STAGES, stages, strict=True)},
             "visible_p50_ms": p50,
             "visible_p99_ms": p99,
             "visible_charges": charges,
@@ -201,7 +207,7 @@ async def _at_half_load(settings: Settings, events: int, rate: float) -> dict[st
         client.close()
 
 
-def _log(name: str, events: int, later_us: int, per_slot: int = 50) -> EventLog:
+def _log(name: str, events: int, later_us: int, per_slot: int = _SLOT_EVENTS) -> EventLog:
     """Talk of 2,000 users in 20 workspaces, about three conversations in four events; `per_slot` events a minute."""
     chance = random.Random(name)  # noqa: S311 - only made-up load
     messages = [

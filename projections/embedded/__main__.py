@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--readonly-port", type=int, help="a second TCP port, for reading only")
     parser.add_argument("--no-fsync", action="store_true", help="leave acknowledged inserts to the page cache")
     parser.add_argument("--readers", type=int, default=8, help="queries at once on each port (default: %(default)s)")
-    parser.add_argument("--writers", type=int, default=4, help="other statements at once (default: %(default)s)")
+    parser.add_argument("--writers", type=int, default=8, help="other statements at once (default: %(default)s)")
     parser.add_argument("--grace", type=int, default=5, help="seconds to finish statements at the end (%(default)s)")
     given = parser.parse_args(arguments)
     options = Options(

@@ -20,9 +20,14 @@ _GRANTS = (
     "GRANT SET DEFINER ON *",
 )
 _FSYNC = """
-  <merge_tree>
     <fsync_after_insert>1</fsync_after_insert>
-    <fsync_part_directory>1</fsync_part_directory>
+    <fsync_part_directory>1</fsync_part_directory>"""
+# Small inserts all day: by default every column of every part gets statistics, and parts are merged five at a time;
+# that was a fifth of what a batch of LOADER's cost.
+_MERGE_TREE = """
+  <merge_tree>
+    <auto_statistics_types></auto_statistics_types>
+    <merge_selector_base>10</merge_selector_base>{fsync}
   </merge_tree>"""
 _USERS = """<clickhouse>
   <profiles><default><implicit_select>0</implicit_select></default></profiles>
@@ -48,6 +53,6 @@ def write_config(directory: Path, fsync: bool) -> Path:
     users = directory / "users.xml"
     users.write_text(_USERS.format(grants="".join(f"<query>{grant}</query>" for grant in _GRANTS)))
     config = directory / "config.xml"
-    merge_tree = _FSYNC if fsync else ""
+    merge_tree = _MERGE_TREE.format(fsync=_FSYNC if fsync else "")
     config.write_text(f"<clickhouse>{merge_tree}\n  <users_config>{users}</users_config>\n</clickhouse>\n")
     return config

@@ -9,6 +9,7 @@ import msgspec
 
 from projections.loader import tables
 from projections.loader.blocks import Blocks
+from projections.loader.ordinary import ordinary_row
 from projections.loader.parts import Place, parts_of
 from projections.loader.records import Record
 from schemas.changes import Change
@@ -39,8 +40,12 @@ def add_ledger(blocks: Blocks, record: Record) -> None:
     if blocks.marks.is_repeat(tables.LEDGER_ENTRIES.name, record.partition, entry.origin):
         blocks.count_repeat(record)
         return
+    intact = is_intact(entry, record.value or b"")
+    if not blocks.checks and (ordinary := ordinary_row(record, entry, intact)) is not None:
+        blocks.charges.append(ordinary)
+        return
     place = (record.partition, record.offset)
-    rows = [(tables.LEDGER_ENTRIES, _entry(record, entry))]
+    rows = [(tables.LEDGER_ENTRIES, _entry(record, entry, intact))]
     rows += _lines(place, entry)
     rows += _charges(place, entry)
     rows += [(tables.LEDGER_PARTS, part) for part in parts_of(place, entry)]
@@ -51,13 +56,13 @@ def add_ledger(blocks: Blocks, record: Record) -> None:
     blocks.add_all(rows)
 
 
-def _entry(record: Record, entry: LedgerRecord) -> Row:
+def _entry(record: Record, entry: LedgerRecord, intact: bool) -> Row:
     origin, balances = entry.origin, entry.balances
     return (
         record.partition, record.offset, record.append_ms, entry.workspace, entry.sequence, entry.kind, entry.time_us,
         origin.topic, origin.partition, origin.offset, origin.index, entry.cause, balances.free_micros,
         balances.paid_shared_micros, balances.paid_apps_micros, balances.due_micros, entry.previous_hash, entry.hash,
-        is_intact(entry), entry.actor or "", entry.note,
+        intact, entry.actor or "", entry.note,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Python's garbage collector while loading: decoding makes many short-lived objects and no cycles.
 
 With the default thresholds the collector walks the rows of the batch in hand again and again: a rebuild then took 12.4
-instead of 7.7 µs of CPU a row (one run each, on a busy machine).
+instead of 7.7 µs of CPU a row (one run each, on a busy machine), and at 50,000 still a seventh of its time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_THRESHOLDS = (50_000, 50, 50)
+_THRESHOLDS = (500_000, 50, 50)
 
 
 @contextmanager

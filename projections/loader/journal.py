@@ -94,14 +94,15 @@ class Journal:
         self._client.insert("load_batches", rows, column_names=_BATCH_COLUMNS, settings=_REPEATABLE)
         self.check_claim()
 
-    def finish(
-        self, batch: Batch, repeats: Mapping[TopicPartition, int], appends: Mapping[TopicPartition, Appends]
-    ) -> None:
-        """Say since when the batch is visible, and make the positions durable, after every table has its rows."""
+    def tell_visible(self, batch: Batch, appends: Mapping[TopicPartition, Appends]) -> None:
+        """Say since when the batch is visible: after every table has its rows. For metrics, nothing rests on it."""
         places = {TopicPartition(s.topic, s.partition): s for s in batch.slices}
         visible = [[*place, places[place].first, places[place].next, *seen] for place, seen in appends.items()]
         if visible:
             self._client.insert("load_visible", visible, column_names=_VISIBLE_COLUMNS, settings=_REPEATABLE)
+
+    def finish(self, batch: Batch, repeats: Mapping[TopicPartition, int]) -> None:
+        """Make the positions durable, after every table has its rows."""
         rows = [
             [
                 s.topic,

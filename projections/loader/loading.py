@@ -15,11 +15,11 @@ from time import monotonic
 from clickhouse_connect.driver.client import Client
 
 from projections.loader.arriving import Arrivals, Arriving
-from projections.loader.blocks import Blocks
+from projections.loader.blocks import Rows
 from projections.loader.journal import Batch, Journal, slices_of
 from projections.loader.marks import Marks
 from projections.loader.metrics import LoadMetrics
-from projections.loader.records import Record, Source, SourceFault, TopicPartition, runs
+from projections.loader.records import Run, Source, SourceFault, TopicPartition
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.loader.rows import build_rows
 from projections.loader.store import Store
@@ -31,7 +31,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoadPolicy:
-    """A batch is full at `enough_records`, or `linger_seconds` after its first record; never above `most_records`."""
+    """A batch is full at `enough_records`, or `linger_seconds` after its first record; and
+    hardly above `most_records`. While one is written, the next gathers what comes: many records make few batches.
+    """
 
     enough_records: int = 1_000
     most_records: int = 20_000
@@ -87,22 +89,22 @@ class Loader:
         writing: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
-                records = await self._gather(stop, writing)
-                if not records:
+                runs = await self._gather(stop, writing)
+                if not runs:
                     continue
-                batch, blocks = self._batch(records)
+                batch, rows = self._batch(runs)
                 if writing is not None:
                     await writing
-                arriving = self._arrivals.taken(records) if self._arrivals is not None else []
-                writing = asyncio.create_task(asyncio.to_thread(self._write, batch, blocks, arriving))
+                arriving = self._arrivals.taken(record for run in runs for record in run.records) if self._arrivals else []
+                writing = asyncio.create_task(asyncio.to_thread(self._write, batch, rows, arriving))
         finally:
             if writing is not None:
                 await writing
 
-    def _write(self, batch: Batch, blocks: Blocks, arriving: Sequence[Arriving]) -> None:
-        self._store.write(batch, blocks)
+    def _write(self, batch: Batch, rows: Rows, arriving: Sequence[Arriving]) -> None:
+        self._store.write(batch, rows)
         self._visible |= {TopicPartition(piece.topic, piece.partition): piece.next for piece in batch.slices}
-        self.metrics.visible(blocks.appends, blocks.repeats)
+        self.metrics.visible(rows.appends, rows.repeats)
         if self._arrivals is not None:
             self._arrivals.visible(arriving)
 
@@ -111,50 +113,52 @@ class Loader:
 
     async def _finish(self, batch: Batch) -> None:
         """Load a begun batch again with exactly its boundaries; its tokens drop what is there already."""
-        records: list[Record] = []
+        runs: list[Run] = []
         for piece in batch.slices:
-            records += await self._source.read(piece)
-        blocks = self._rows(records)
-        for piece in batch.slices:
-            self._positions[TopicPartition(piece.topic, piece.partition)] = piece.next
-        await asyncio.to_thread(self._store.finish, batch, blocks)
-        _log.info("finished batch %d/%d of %d records", batch.epoch, batch.number, len(records))
+            place = TopicPartition(piece.topic, piece.partition)
+            if records := await self._source.read(piece):
+                runs.append(Run(place, records))
+            self._positions[place] = piece.next
+        rows = self._rows(runs)
+        await asyncio.to_thread(self._store.finish, batch, rows)
+        _log.info("finished batch %d/%d", batch.epoch, batch.number)
 
-    async def _gather(self, stop: asyncio.Event, writing: asyncio.Task[None] | None) -> list[Record]:
+    async def _gather(self, stop: asyncio.Event, writing: asyncio.Task[None] | None) -> list[Run]:
         """Records of the next batch: enough of them or old enough, and what else comes while the last is written."""
         policy = self.policy
-        gathered: list[Record] = []
-        deadline = 0.0
-        while not stop.is_set() and len(gathered) < policy.most_records:
+        gathered: list[Run] = []
+        count, deadline = 0, 0.0
+        while not stop.is_set() and count < policy.most_records:
             left = deadline - monotonic() if gathered else policy.linger_seconds
-            full = bool(gathered) and (left <= 0 or len(gathered) >= policy.enough_records)
+            full = bool(gathered) and (left <= 0 or count >= policy.enough_records)
             if full and (writing is None or writing.done()):
                 break
             wait = 0.02 if full else min(left, policy.linger_seconds)
-            found = await self._source.fetch(policy.most_records - len(gathered), max(wait, 0.0))
+            found = await self._source.fetch(policy.most_records - count, max(wait, 0.0))
             if found and not gathered:
                 deadline = monotonic() + policy.linger_seconds
             gathered += found
+            count += sum(len(run.records) for run in found)
             if writing is not None and writing.done() and not gathered:
                 await writing
                 break
         return gathered
 
-    def _batch(self, records: Sequence[Record]) -> tuple[Batch, Blocks]:
+    def _batch(self, runs: Sequence[Run]) -> tuple[Batch, Rows]:
         first: dict[TopicPartition, int] = {}
-        fresh: list[Record] = []
-        for place, run in runs(records):
+        fresh: list[Run] = []
+        for place, records in runs:
             position = self._positions[place]
-            if position is not None and run[0].offset < position:  # guard by position: the token window is finite
-                run = [record for record in run if record.offset >= position]
-            if run:
-                first.setdefault(place, run[0].offset if position is None else position)
-                self._positions[place] = run[-1].offset + 1
-                fresh += run
+            if position is not None and records[0].offset < position:  # guard by position: the token window is finite
+                records = [record for record in records if record.offset >= position]
+            if records:
+                first.setdefault(place, records[0].offset if position is None else position)
+                self._positions[place] = records[-1].offset + 1
+                fresh.append(Run(place, records))
         self._batches += 1
         slices = slices_of([(place, offset, self._positions[place] or 0) for place, offset in first.items()])
         return Batch(self._journal.epoch, self._batches, slices), self._rows(fresh)
 
-    def _rows(self, records: Sequence[Record]) -> Blocks:
-        self.records_loaded += len(records)
-        return build_rows(records, self._marks, self._interaction_partitions)
+    def _rows(self, runs: Sequence[Run]) -> Rows:
+        self.records_loaded += sum(len(run.records) for run in runs)
+        return build_rows(runs, self._marks, self._interaction_partitions)

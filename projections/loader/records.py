@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from schemas.errors import QuarterhourError
 
@@ -17,7 +17,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """One record as the broker has it; `append_ms` is its timestamp in milliseconds UTC (the append time, U6)."""
 
     topic: str
@@ -28,10 +28,11 @@ class Record(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-def runs(records: Iterable[Record]) -> Iterator[tuple[TopicPartition, list[Record]]]:
-    """The records in order, in runs of one partition each: sources give many of one partition after another."""
-    for (topic, partition), run in groupby(records, itemgetter(0, 1)):
-        yield TopicPartition(topic, partition), list(run)
+class Run(NamedTuple):
+    """Records of one partition, one after the other; never none."""
+
+    place: TopicPartition
+    records: Sequence[Record]
 
 
 class Slice(NamedTuple):
@@ -61,11 +62,11 @@ class Source(Protocol):
     async def partitions(self) -> Sequence[TopicPartition]:
         """Every partition of every loaded topic; `SourceFault` if a topic does not exist."""
 
-    async def read(self, wanted: Slice) -> list[Record]:
+    async def read(self, wanted: Slice) -> Sequence[Record]:
         """Exactly the records of a slice, for a batch whose boundaries are already fixed."""
 
     async def start(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """From here on `fetch` gives what follows these offsets (None: from the beginning)."""
 
-    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Record]:
-        """Some records that come next, at most `max_records`; empty when there were none within the time."""
+    async def fetch(self, max_records: int, timeout_seconds: float) -> Sequence[Run]:
+        """Some records that come next, about `max_records` at most; empty when there were none within the time."""

@@ -14,9 +14,9 @@ import msgspec
 
 from projections.loader import tables
 from projections.loader.account_rows import add_inbox, add_ledger
-from projections.loader.blocks import Blocks
+from projections.loader.blocks import Blocks, Rows
 from projections.loader.marks import Marks
-from projections.loader.records import Record
+from projections.loader.records import Record, Run
 from schemas import topics
 from schemas.alerts import Alert
 from schemas.aside import SetAside
@@ -42,32 +42,36 @@ _decode_mail = msgspec.json.Decoder(MailStep).decode
 _KEYS_REMEMBERED = 1 << 17
 
 
-def build_rows(records: Sequence[Record], marks: Marks, interaction_partitions: int) -> Blocks:
+def build_rows(runs: Sequence[Run], marks: Marks, interaction_partitions: int) -> Rows:
     """All rows of these records; repeats by origin are dropped and counted.
 
     Numbers are checked once for all rows; only where one does not fit, the rows are made again with a check of each.
     """
     before = marks.copy()
     blocks = Blocks(marks, checks=False)
-    _add_records(blocks, records, interaction_partitions)
-    if blocks.fits():
-        return blocks
+    _add_runs(blocks, runs, interaction_partitions)
+    if blocks.fits:
+        return blocks.all_rows()
     marks.restore(before)
     blocks = Blocks(marks)
-    _add_records(blocks, records, interaction_partitions)
-    return blocks
+    _add_runs(blocks, runs, interaction_partitions)
+    return blocks.all_rows()
 
 
-def _add_records(blocks: Blocks, records: Sequence[Record], interaction_partitions: int) -> None:
-    blocks.note_appends(records)
-    for record in records:
-        if record.topic == topics.INTERACTIONS:
-            _add_interaction(blocks, record, interaction_partitions)
-            continue
-        try:
-            _ADD[record.topic](blocks, record)
-        except InvalidRecord as error:
-            _add_error(blocks, record, error)
+def _add_runs(blocks: Blocks, runs: Sequence[Run], interaction_partitions: int) -> None:
+    for run in runs:
+        blocks.note_appends(run)
+        if run.place.topic == topics.INTERACTIONS:
+            for record in run.records:
+                _add_interaction(blocks, record, interaction_partitions)
+        else:
+            add = _ADD[run.place.topic]
+            for record in run.records:
+                try:
+                    add(blocks, record)
+                except InvalidRecord as error:
+                    _add_error(blocks, record, error)
+        blocks.end_run()
 
 
 def _add_interaction(blocks: Blocks, record: Record, partitions: int) -> None:

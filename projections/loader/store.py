@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from projections.loader import tables
-from projections.loader.blocks import Blocks
+from projections.loader.blocks import Columns, Rows
 from projections.loader.journal import Batch, Journal, LoaderFault
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _CODE = re.compile(r"code: (\d+)", re.IGNORECASE)
 _ADDRESS = re.compile(r"with url: \S+ ")
 # Unknown column, table, database, setting, function; syntax; wrong password: waiting mends none of these.
 _PERMANENT = {"16", "46", "47", "60", "62", "81", "115", "192", "193", "194", "497", "516"}
-_WRITERS = 4
+_WRITERS = 8
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _TYPES = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
@@ -48,30 +48,35 @@ class Store:
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="insert")
         self._types = {(table, name): type_ for table, name, type_ in client.query(_TYPES).result_rows}
 
-    def write(self, batch: Batch, blocks: Blocks) -> None:
+    def write(self, batch: Batch, rows: Rows) -> None:
         """Boundaries, data, positions, each acknowledged before the next; tables side by side. Blocking; one batch at a
         time."""
         self._persist("load_batches", partial(self._journal.begin, batch))
-        self.finish(batch, blocks)
+        self.finish(batch, rows)
 
-    def finish(self, batch: Batch, blocks: Blocks) -> None:
+    def finish(self, batch: Batch, rows: Rows) -> None:
         """Data and positions of a batch whose boundaries are durable."""
-        filled = [(table, rows) for table in tables.TABLES if (rows := blocks.rows.get(table.name))]
-        # All have ended before the fault of one is told: nothing of this batch may still be on its way then.
-        waiting = [self._writers.submit(self._write_table, batch, table, rows) for table, rows in filled]
+        filled = [(table, columns) for table in tables.TABLES if (columns := rows.columns.get(table.name))]
+        self._side_by_side([(table.name, partial(self.insert, batch, table, columns)) for table, columns in filled])
+        self._side_by_side(
+            [
+                ("load_positions", partial(self._journal.finish, batch, rows.repeats)),
+                ("load_visible", partial(self._journal.tell_visible, batch, rows.appends)),
+            ]
+        )
+
+    def _side_by_side(self, steps: Sequence[tuple[str, Callable[[], None]]]) -> None:
+        """All have ended before the fault of one is told: nothing of this batch may still be on its way then."""
+        waiting = [self._writers.submit(self._persist, what, step) for what, step in steps]
         wait(waiting)
         for written in waiting:
             written.result()
-        self._persist("load_positions", partial(self._journal.finish, batch, blocks.repeats, blocks.appends))
 
-    def _write_table(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
-        self._persist(table.name, partial(self.insert, batch, table, rows))
-
-    def insert(self, batch: Batch, table: tables.Table, rows: list[tuple[Any, ...]]) -> None:
+    def insert(self, batch: Batch, table: tables.Table, columns: Columns) -> None:
         """One table's rows of a batch; inserted again they are dropped by their token, or what lacks is added."""
         self._client.insert(
             table.name,
-            list(zip(*rows, strict=True)),
+            columns,
             column_names=table.columns,
             column_type_names=[self._types[table.name, column] for column in table.columns],
             column_oriented=True,

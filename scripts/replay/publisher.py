@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from schemas.headers import REPLAY_LOG_HEADER, REPLAY_STEP_HEADER
 from schemas.routing import partition_of
 from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS
-from scripts.replay.schedule import Step, schedule
+from scripts.replay.schedule import TICK_INTERVAL_US, Step, schedule
 from scripts.replay.source import EventLog
 from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
@@ -38,9 +38,13 @@ class Published:
 
 
 async def replay(
-    log: EventLog, settings: Settings, speed: float | None, progress: Callable[[int], None] = lambda _: None
+    log: EventLog,
+    settings: Settings,
+    speed: float | None,
+    progress: Callable[[int], None] = lambda _: None,
+    tick_us: int = TICK_INTERVAL_US,
 ) -> Published:
-    """Publish a log; `speed` is event time per wall time, None as fast as possible.
+    """Publish a log; `speed` is event time per wall time, None as fast as it goes; a tick each `tick_us` of event time.
 
     `progress` is told the number of events that stand in the topic. Raises what the broker refuses.
     """
@@ -52,7 +56,8 @@ async def replay(
     try:
         if not any(done):
             await produce(producer, sign_ups(log, settings))
-        return await _publish(producer, log, settings, list(done), speed, progress)
+        steps = schedule(log, partitions, settings.allowed_lateness_us, tick_us)
+        return await _publish(producer, log, steps, list(done), speed, progress)
     finally:
         await producer.stop()
 
@@ -60,7 +65,7 @@ async def replay(
 async def _publish(
     producer: Any,
     log: EventLog,
-    settings: Settings,
+    steps: Iterable[Step],
     done: list[int],
     speed: float | None,
     progress: Callable[[int], None],
@@ -68,7 +73,7 @@ async def _publish(
     chunk: list[Output] = []
     events = skipped = passed = 0
     begun: tuple[float, int] | None = None
-    for step in schedule(log, settings.interaction_partitions, settings.allowed_lateness_us):
+    for step in steps:
         passed += step.is_event
         if step.number <= done[step.partition]:
             skipped += 1

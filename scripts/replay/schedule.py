@@ -30,8 +30,8 @@ class Step(NamedTuple):
     is_event: bool
 
 
-def schedule(log: EventLog, partitions: int, lateness_us: int) -> Iterator[Step]:
-    """All steps of a replay of `log` into a topic of that many partitions."""
+def schedule(log: EventLog, partitions: int, lateness_us: int, tick_us: int = TICK_INTERVAL_US) -> Iterator[Step]:
+    """All steps of a replay of `log` into a topic of that many partitions; a tick after `tick_us` of event time."""
     number = 0
     newest = 0
     ticked = 0
@@ -48,7 +48,7 @@ def schedule(log: EventLog, partitions: int, lateness_us: int) -> Iterator[Step]
         yield Step(number, partition, key.encode(), _event(log, message), arrival, True)
         told[partition] = max(told[partition], message.time_us)
         newest = max(newest, message.time_us)
-        if newest - ticked >= TICK_INTERVAL_US:
+        if newest - ticked >= tick_us:
             ticked = newest
             for each in range(partitions):
                 number += 1

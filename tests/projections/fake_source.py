@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from projections.loader.records import Record, Slice, SourceFault, TopicPartition
+from projections.loader.records import Record, Run, Slice, SourceFault, TopicPartition
 from projections.loader.rows import LOADED_TOPICS
 from schemas.instants import text_of
 from schemas.interactions import MESSAGE, TICK
@@ -61,14 +61,16 @@ class LogSource:
     async def start(self, positions: Mapping[TopicPartition, int | None]) -> None:
         self._next = {place: offset or 0 for place, offset in positions.items()}
 
-    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Record]:
-        found: list[Record] = []
-        most = min(max_records, self._most_per_fetch)
+    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Run]:
+        found: list[Run] = []
+        left = min(max_records, self._most_per_fetch)
         for place in self._log.places:
             first = self._next[place]
-            records = self._log.records[place][first : first + most - len(found)]
+            records = self._log.records[place][first : first + left]
             self._next[place] = first + len(records)
-            found += records
+            left -= len(records)
+            if records:
+                found.append(Run(place, records))
         if all(self._next[place] >= len(self._log.records[place]) for place in self._log.places):
             self.drained.set()
         await asyncio.sleep(0 if found else timeout_seconds)

@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 from projections import checksums
 from projections.connect import connect, ensure_database
 from projections.loader.kafka import COMPACTED
-from projections.loader.records import Record, Slice, TopicPartition
+from projections.loader.records import Record, Run, Slice, TopicPartition
 from projections.migrate import migrate
 from projections.positions import loaded_offsets
 from projections.rebuild import Swap, drop_beside, rebuild
@@ -25,10 +25,15 @@ class CompactedSource(LogSource):
         super().__init__(log)
         self.removed = 0
 
-    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Record]:
-        found = await super().fetch(max_records, timeout_seconds)
-        kept = [record for record in found if record.topic != topics.ENTITLEMENTS or self._is_newest(record)]
-        self.removed += len(found) - len(kept)
+    async def fetch(self, max_records: int, timeout_seconds: float) -> list[Run]:
+        kept = []
+        for run in await super().fetch(max_records, timeout_seconds):
+            if run.place.topic == topics.ENTITLEMENTS:
+                newest = [record for record in run.records if self._is_newest(record)]
+                self.removed += len(run.records) - len(newest)
+                run = Run(run.place, newest)
+            if run.records:
+                kept.append(run)
         return kept
 
     def _is_newest(self, record: Record) -> bool:

@@ -104,7 +104,7 @@ async def test_a_record_whose_content_no_longer_has_its_hash_is_found(client: Cl
     log = small_world().log
     place = TopicPartition(topics.LEDGER, 0)
     forged = msgspec.structs.replace(decode_ledger(log.records[place][1].value), note="nothing to see")
-    log.records[place][1] = log.records[place][1]._replace(value=encode_ledger(forged))
+    log.records[place][1] = msgspec.structs.replace(log.records[place][1], value=encode_ledger(forged))
     await load_all(client, log)
     assert reconcile(client).differences == (Difference("ledger hash", "acme", "2", "", 1, 0),)
 
