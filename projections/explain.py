@@ -170,10 +170,12 @@ def _why_charged(unit: UnitFacts, charges: tuple[PostedCharge, ...]) -> str:
     if net > 0:
         newest = max((c for c in charges if c.sign > 0), key=lambda charge: charge.sequence)
         return f"Charged once, in ledger record {newest.sequence}, by plan {newest.plan} (P1)."
+    taken_back = f" in ledger record {max(c.sequence for c in charges)} (C8)." if charges else ""
     if unit.change == "retracted":
-        return "Not charged: a late event joined it to another, so it never was (U5)."
+        never = "Not charged: a late event joined it to another, so it never was (U5)."
+        return f"{never} What it cost was given back{taken_back}" if charges else never
     if charges:
-        return f"Its charge was taken back in ledger record {max(c.sequence for c in charges)} (C8)."
+        return f"Its charge was taken back{taken_back}"
     if unit.environment != "live":
         return f"Not charged: {unit.environment} traffic is counted apart and never billed (U12)."
     if not unit.billable:

@@ -1,24 +1,25 @@
-"""Late events (U6): which there are, who admitted them, and what admitting some would add to the units that are billed.
+"""Late events (U6): which there are, who admitted them, and what admitting some would do to the units that are billed.
 
-METER has forgotten their time, so their key is counted anew, with and without them. Only what is added can be admitted:
-a late event that joins, moves or shortens units that are billed is refused, with the units it would change.
+METER has forgotten their time, so their key is counted anew, with and without them (`late_units` says what differs),
+and the ledger asked what the units that go or move have cost. Refused is what METER could still change, so that it
+would be billed twice, and what cannot be given back to who paid.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 from clickhouse_connect.driver.client import Client
+from msgspec.structs import replace
 
+from projections.late_units import Span, Standing, agree, changed, within
 from projections.reconcile import Spans
-from projections.recount import Counted, KeyEvent, conversations, count_units
+from projections.recount import KeyEvent, conversations, count_units
 from projections.sql import read_sql
-from schemas.changes import LateEvent, LateUnit
+from schemas.changes import LateCharge, LateEvent, LatePart, LateUnit
 from schemas.commands import AdmitLate
 from schemas.errors import QuarterhourError
 from schemas.instants import datetime_of
@@ -72,8 +73,18 @@ def found(client: Client, names: Sequence[str], workspace: str = "") -> list[Lat
     return list(events.values())
 
 
-def admission(client: Client, events: Sequence[Late], reason: str, spans: Spans) -> AdmitLate:
-    """The command that bills these events of one key after all; NotAdmissible says why there is none."""
+def closed_until(client: Client) -> int:
+    """Up to when METER has closed everything (U11), in microseconds; 0 if that is not known yet."""
+    return max(0, int(client.query(read_sql("late/closed.sql")).first_row[0]))
+
+
+def admission(
+    client: Client, events: Sequence[Late], reason: str, spans: Spans, closed_us: int | None = None
+) -> AdmitLate:
+    """The command that bills these events of one key after all; NotAdmissible says why there is none.
+
+    `closed_us`: what `closed_until` said before everything published until then was loaded.
+    """
     for event in events:
         if event.admitted:
             raise NotAdmissible(f"{event.name} was admitted before, by {event.admitted} (U6)")
@@ -83,15 +94,24 @@ def admission(client: Client, events: Sequence[Late], reason: str, spans: Spans)
     workspace, app, channel, user = keys.pop()
     key = {"workspace": workspace, "app": app, "channel": channel, "user": user}
     known, wanted = _events(client, key, {event.name for event in events}, spans)
-    with_them = [*known, *wanted]
-    _check_closed(client, with_them, wanted, spans)
-    added = _added(
-        count_units(known, spans.gap_us, spans.session_us), count_units(with_them, spans.gap_us, spans.session_us)
+    _check_new(known, wanted)
+    touched = _touched([*known, *wanted], wanted, spans)
+    until_us = max(last for _, last in touched) + spans.gap_us
+    _check_closed(until_us, closed_until(client) if closed_us is None else closed_us)
+    rows = client.query(read_sql("late/units.sql"), parameters=key).result_rows
+    stand = within((Standing(unit, kind, at, bool(billable)) for unit, kind, at, billable in rows), touched)
+    before, after = (
+        within(count_units(some, spans.gap_us, spans.session_us), touched) for some in (known, [*known, *wanted])
     )
-    after = int(client.query(read_sql("late/admitted.sql"), parameters=key).first_row[0])
-    units = tuple(_unit(client, key, unit, delta) for unit, delta in added)
+    if not agree(stand, before):
+        raise NotAdmissible(
+            "the units around it are not those that its events make: not everything is in ClickHouse yet, or "
+            "`quarterhour reconcile` lists a difference"
+        )
+    admitted = int(client.query(read_sql("late/admitted.sql"), parameters=key).first_row[0])
+    units = changed(stand, after, touched, repr((*key.values(), admitted)))
     named = tuple(LateEvent(one.source, one.id, one.partition, one.offset) for one in wanted)
-    return AdmitLate(app, channel, user, named, units, after, reason)
+    return AdmitLate(app, channel, user, named, _charged(client, workspace, units), admitted, reason, until_us)
 
 
 def _events(
@@ -125,54 +145,72 @@ def _closed_before(client: Client, event: KeyEvent, spans: Spans) -> int:
     return int(client.query(read_sql("late/closed_before.sql"), parameters=asked).first_row[0])
 
 
-def _check_closed(client: Client, events: list[KeyEvent], wanted: list[KeyEvent], spans: Spans) -> None:
-    """Nothing that comes in time may still touch what is admitted (U11)."""
+def _check_new(known: list[KeyEvent], wanted: list[KeyEvent]) -> None:
+    """Each event must count for something: it is no repeat (U7), and activity of the app (U12)."""
+    seen = {(event.source, event.id) for event in known}
+    for event in wanted:
+        if (event.source, event.id) in seen:
+            raise NotAdmissible(f"{event.id} repeats an event that counts already: it changes nothing (U7)")
+        if event.actor == "human_agent":
+            raise NotAdmissible(f"{event.id}: what a human agent does is no activity of the app, nor billed (U12)")
+        seen.add((event.source, event.id))
+
+
+def _touched(events: list[KeyEvent], wanted: list[KeyEvent], spans: Spans) -> list[Span]:
+    """What the wanted events touch: the conversations that hold them, and alerts, which stand alone (U9)."""
     places = {(one.partition, one.offset) for one in wanted}
-    ends = [event.time_us for event in wanted]
-    for talk in conversations(events, spans.gap_us):
-        if any((one.partition, one.offset) in places for one in talk):
-            ends.append(talk[-1].time_us)
-    until_us = max(ends) + spans.gap_us
-    closed_us = int(client.query(read_sql("late/closed.sql")).first_row[0])
+    alone = [(one.time_us, one.time_us) for one in wanted if one.type == "quarterhour.alert.v1"]
+    talks = conversations(events, spans.gap_us)
+    held = [
+        (talk[0].time_us, talk[-1].time_us)
+        for talk in talks
+        if any((one.partition, one.offset) in places for one in talk)
+    ]
+    return held + [(at, end) for at, end in dict.fromkeys(alone) if not any(a <= at <= b for a, b in held)]
+
+
+def _check_closed(until_us: int, closed_us: int) -> None:
+    """Nothing that comes in time may still touch what is admitted (U11): METER would go on from what it knows."""
     if until_us >= closed_us:
         raise NotAdmissible(
             f"events in time may still change it: try again when everything up to {_at(until_us)} is closed (U11); "
-            f"that is so up to {_at(max(0, closed_us))}"
+            f"that is so up to {_at(closed_us)}"
         )
-
-
-def _added(before: list[Counted], after: list[Counted]) -> list[tuple[Counted, int]]:
-    """What is there afterwards and was not before: units (1), and units that are billable now (0)."""
-    more, gone = Counter(after) - Counter(before), Counter(before) - Counter(after)
-    added: list[tuple[Counted, int]] = []
-    for unit in more.elements():
-        silent = unit._replace(billable=False)
-        delta = 0 if unit.billable and gone[silent] > 0 else 1
-        gone[silent] -= 1 - delta
-        added.append((unit, delta))
-    changed = ", ".join(f"the {unit.kind} of {_at(unit.start_us)}" for unit in sorted((+gone).elements()))
-    if changed:
-        raise NotAdmissible(
-            f"it would change units that are counted already: {changed}. Such a late event cannot be billed after all; "
-            "what should be given back or charged is a matter of credit (`quarterhour account grant-credit`)"
-        )
-    if not added:
-        raise NotAdmissible("it adds no unit: it lies in units that are counted, or repeats an event (U1, U2, U7)")
-    return added
 
 
 def _at(instant_us: int) -> str:
     return f"{datetime_of(instant_us):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _unit(client: Client, key: dict[str, Any], unit: Counted, delta: int) -> LateUnit:
-    unit_id = "late-" + hashlib.sha256(repr((*key.values(), unit.kind, unit.start_us)).encode()).hexdigest()[:32]
-    if delta == 0:
-        asked = {**key, "kind": unit.kind, "start_us": unit.start_us}
-        rows = client.query(read_sql("late/known_unit.sql"), parameters=asked).result_rows
-        if not rows:
+def _charged(client: Client, workspace: str, units: list[LateUnit]) -> tuple[LateUnit, ...]:
+    """The units, those that were billable with what the ledger has for them."""
+    unit_ids = [unit.unit_id for unit in units if unit.was_billable]
+    if not unit_ids:
+        return tuple(units)
+    asked = {"workspace": workspace, "unit_ids": unit_ids}
+    rows = client.query(read_sql("late/charges.sql"), parameters=asked).result_rows
+    charges: dict[str, LateCharge] = {}
+    for unit_id, start_us, price_micros, plan, covered, pool, parts in rows:
+        paid = tuple(_part(*part) for part in parts)
+        charges[unit_id] = LateCharge(start_us, price_micros, plan, covered, pool, paid)
+    for unit in units:
+        charge = charges.get(unit.unit_id)
+        if charge is not None and sum(part.paid_micros for part in charge.parts) != charge.price_micros:
             raise NotAdmissible(
-                f"the {unit.kind} of {_at(unit.start_us)} is not in ClickHouse yet; try again in a moment"
+                f"it would take back or move the {unit.kind} of {_at(unit.was_us)}, whose charge no credit covered at "
+                "once: who paid for it since is not told unit by unit (C6). What should be given back is a matter of "
+                "credit (`quarterhour account grant-credit`)"
             )
-        unit_id = rows[0][0]
-    return LateUnit(unit_id, unit.kind, unit.start_us, delta, int(unit.billable))  # type: ignore[arg-type]  # a unit's kind
+    return tuple(replace(unit, charge=charges.get(unit.unit_id)) for unit in units)
+
+
+def _part(
+    grant_id: str,
+    credit: Literal["free", "paid"],
+    given: int,
+    granted_us: int,
+    paid: int,
+    expires_us: int | None,
+    app: str,
+) -> LatePart:
+    return LatePart(grant_id, credit, given, granted_us, paid, expires_us, app or None)

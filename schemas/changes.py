@@ -250,24 +250,66 @@ class LateEvent(Struct, frozen=True):
     offset: _Count
 
 
-class LateUnit(Struct, frozen=True):
-    """What late events add to what METER counted: a unit (`delta` 1), or that a unit it had counted is billable after
-    all (`delta` 0), because the end user speaks in it (U12)."""
+class LatePart(Struct, frozen=True, omit_defaults=True):
+    """What a grant paid of a charge, and the grant as it was opened: it may be used up and forgotten since."""
+
+    grant_id: Text
+    credit: Literal["free", "paid"]
+    given_micros: Annotated[int, Meta(ge=1)]
+    granted_us: Micros
+    paid_micros: Annotated[int, Meta(ge=1)]
+    expires_us: Micros | None = None
+    app: Name | None = None
+
+
+class LateCharge(Struct, frozen=True, omit_defaults=True):
+    """The charge that a unit has, as the ledger tells it to who counts late events (U6): what it cost, and who paid."""
+
+    start_us: Micros
+    price_micros: _Count
+    plan: Text
+    covered: Literal["", "included", "beyond", "unpublished"] = ""
+    pool: str = ""
+    parts: Annotated[tuple[LatePart, ...], Meta(max_length=100)] = ()
+
+
+class LateUnit(Struct, frozen=True, omit_defaults=True):
+    """What late events do to what was counted: a unit more (`delta` 1), one less (-1), or another start or the user's
+    speaking (`delta` 0, U12). `from_us` is the start until now, where it moves within its UTC day; `charge` what the
+    ledger has for the unit; `stays_billable` says that it was billable and still is."""
 
     unit_id: UnitId
     kind: UnitKind
     start_us: Micros
-    delta: Annotated[int, Meta(ge=0, le=1)]
-    billable_delta: Annotated[int, Meta(ge=0, le=1)]
+    delta: Annotated[int, Meta(ge=-1, le=1)]
+    billable_delta: Annotated[int, Meta(ge=-1, le=1)]
+    from_us: Micros | None = None
+    stays_billable: bool = False
+    charge: LateCharge | None = None
+
+    @property
+    def was_us(self) -> int:
+        """Where it started until now."""
+        return self.start_us if self.from_us is None else self.from_us
+
+    @property
+    def was_billable(self) -> bool:
+        """Whether it was billable before."""
+        return self.stays_billable or self.billable_delta < 0
+
+    @property
+    def is_billable(self) -> bool:
+        """Whether it is billable from now on."""
+        return self.stays_billable or self.billable_delta > 0
 
 
 LateEvents = Annotated[tuple[LateEvent, ...], Meta(min_length=1, max_length=100)]
-LateUnits = Annotated[tuple[LateUnit, ...], Meta(min_length=1, max_length=100)]
+LateUnits = Annotated[tuple[LateUnit, ...], Meta(max_length=100)]
 
 
 class LateAdmitted(Struct, frozen=True, tag_field="change", tag="late_admitted"):
-    """U6: late events of one user with one app on one channel count after all, and so do these units of live traffic.
-    `after`: so many late events had been admitted before."""
+    """U6: late events of one user with one app on one channel count after all; `units` are the units of live traffic
+    that this adds, takes away or moves. `after`: so many late events had been admitted before."""
 
     app: Name
     channel: Name

@@ -245,9 +245,10 @@ class FailPayment(Struct, frozen=True, tag_field="kind", tag="fail_payment"):
     reason: Text
 
 
-class AdmitLate(Struct, frozen=True, tag_field="kind", tag="admit_late"):
-    """Bill late events after all (U6): `quarterhour late admit` counts what they add and gives this. `after`: how many
-    late events of the workspace were admitted when it counted; with another number it counts anew."""
+class AdmitLate(Struct, frozen=True, tag_field="kind", tag="admit_late", omit_defaults=True):
+    """Bill late events after all (U6): `quarterhour late admit` counts what they change and gives this. `after`: how
+    many late events of the workspace were admitted when it counted; with another number it counts anew. `until_us`: an
+    event up to then could still touch the units that were counted, so METER must be past it."""
 
     app: Name
     channel: Name
@@ -256,6 +257,7 @@ class AdmitLate(Struct, frozen=True, tag_field="kind", tag="admit_late"):
     units: LateUnits
     after: Annotated[int, Meta(ge=0)]
     reason: Text
+    until_us: Micros = 0
 
 
 CommandBody = (

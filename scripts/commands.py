@@ -190,6 +190,16 @@ def running_address(settings: Settings, part: str) -> str:
     )
 
 
+def running(settings: Settings) -> Settings:
+    """The settings, with the running stack's Kafka and ClickHouse where they name none; ConfigurationError if none."""
+    found = {}
+    if not settings.kafka_bootstrap_servers:
+        found["kafka_bootstrap_servers"] = running_address(settings, KAFKA)
+    if not settings.clickhouse_url:
+        found["clickhouse_url"] = running_address(settings, CLICKHOUSE)
+    return settings.model_copy(update=found)
+
+
 def signing_key_of(settings: Settings) -> str:
     """The key that signs tokens: of the settings, else of the running stack's world; ConfigurationError if none."""
     if settings.signing_key:

@@ -19,7 +19,7 @@ from projections.loader.rows import LOADED_TOPICS
 from projections.positions import loaded_offsets
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
-from schemas.topics import INBOX, INTERACTIONS, topic_table
+from schemas.topics import INBOX, INTERACTIONS, LEDGER, topic_table
 from streams.durable.reader import GroupView
 from streams.workers import accounts, meter
 
@@ -29,6 +29,40 @@ POLL_SECONDS = 0.2
 
 class Stuck(QuarterhourError):
     """Nothing has moved for too long; the message says what is left where, and where to look."""
+
+
+async def reach(settings: Settings, seconds: float = 60) -> None:
+    """Return when everything that is in the topics now has gone all the way into ClickHouse; Stuck after `seconds`.
+
+    Others may go on publishing: only what was there when it was asked for is waited for.
+    """
+    table = topic_table(settings.interaction_partitions, settings.account_partitions)
+    partitions = {topic.name: topic.partitions for topic in table}
+    until = time.monotonic() + seconds
+    async with _Broker(settings) as broker:
+        views = dict(zip(LOADED_TOPICS, broker.loaded, strict=True))
+
+        async def ends(topic: str) -> dict[tuple[str, int], int]:
+            found = await views[topic].ends(range(partitions[topic]))
+            return {(topic, partition): end for partition, end in found.items()}
+
+        wanted = await ends(INTERACTIONS) | await ends(INBOX)
+        for partition in range(settings.account_partitions):
+            while (await broker.accounts.committed(partition) or 0) < wanted[INBOX, partition]:
+                await _wait(until, f"ACCOUNTS has not taken all of {INBOX}/{partition}")
+        wanted |= await ends(LEDGER)
+        while True:
+            loaded = await asyncio.to_thread(_loaded, settings)
+            behind = [place for place, end in wanted.items() if loaded.get(place, 0) < end]
+            if not behind:
+                return
+            await _wait(until, f"LOADER has not loaded all of {behind[0][0]}/{behind[0][1]}")
+
+
+async def _wait(until: float, what: str) -> None:
+    if time.monotonic() > until:
+        raise Stuck(f"{what}; `quarterhour lag` shows how far everything is")
+    await asyncio.sleep(POLL_SECONDS)
 
 
 async def drain(

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from projections.late import Late, admission, found, late_events
-from projections.reconcile import Spans
+from projections.late import Late, NotAdmissible, admission, closed_until, found, late_events
 from schemas.commands import AdmitLate
-from schemas.instants import text_of
+from schemas.ledger import LedgerRecord
 from schemas.settings import Settings
 from scripts import commands
 from scripts.account_client import AccountClient, show_answer
+from scripts.drain import reach
+from scripts.late_preview import foreseen, summary, units_table
 
 late = typer.Typer(
     no_args_is_help=True,
@@ -60,34 +61,43 @@ def admit(
     names: Annotated[list[str], typer.Argument(metavar="EVENT...", help="names as `late list` shows them, or ids")],
     reason: Annotated[str, typer.Option(help="why they are billed after all: stands in the ledger", max=256)],
     workspace: Annotated[str, typer.Option(help="whose events, where ids are given")] = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", help="bill them; without it, only what would be added is shown")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="bill them; without it, only what would change is shown")] = False,
 ) -> None:
-    """Show what late events of one user would add to the billed units; with --yes, bill it.
+    """Show what late events of one user would do to the billed units; with --yes, bill it.
 
-    The units are priced by the plan in force at their start; credit that has lapsed pays for none of them.
+    Their conversations are counted anew from the raw events. Units that come are priced by the plan in force at their
+    start; what units cost that are joined to others goes back to the credit that paid. Credit that has lapsed pays for
+    none, and what goes back to it lapses at once.
 
     Example: quarterhour late admit interactions-0-17 --reason "the gateway was down" --yes
     """
-    console, settings = Console(), Settings()
-
-    async def worked_out() -> tuple[str, AdmitLate]:
-        spans = Spans(lateness_us=settings.allowed_lateness_us)
-        async with commands.kept_clickhouse(settings, console) as client:
-            events = found(client, names, workspace)
-            return events[0].workspace, admission(client, events, reason, spans)
-
     if not reason:
         raise typer.BadParameter("--reason says why, in at least one character")
-    whose, body = asyncio.run(worked_out())
-    console.print(_units(whose, body))
+    console, settings = Console(), commands.running(Settings())
+
+    async def worked_out() -> tuple[str, AdmitLate, str, LedgerRecord | None]:
+        async with commands.kept_clickhouse(settings, console) as client:
+            closed_us = closed_until(client)
+            with console.status("waiting until everything published is loaded"):
+                await reach(settings)
+            events = found(client, names, workspace)
+            body = admission(client, events, reason, commands.spans_of(settings), closed_us)
+        whose, key = events[0].workspace, f"late-{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:32]}"
+        return whose, body, key, await foreseen(settings, whose, body, key)
+
+    whose, body, key, record = asyncio.run(worked_out())
+    if record is not None and record.kind == "command_refused":
+        raise NotAdmissible(record.note)
+    console.print(units_table(whose, body, record))
+    for line in [] if record is None else summary(record):
+        console.print(line, markup=False, highlight=False)
+    if not body.units:
+        console.print("no unit changes: the event is counted, and nothing charged")
     if not yes:
         console.print("nothing is billed yet; the same with --yes bills it")
         return
     fields: dict[str, Any] = msgspec.to_builtins(body)
     del fields["kind"]
-    key = f"late-{hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]}"
     answer = AccountClient(settings).give(whose, "admit_late", fields, key)
     show_answer(console, answer, whose, key)
     raise typer.Exit(answer.exit_code)
@@ -96,12 +106,3 @@ def admit(
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(late, name="late")
-
-
-def _units(workspace: str, body: AdmitLate) -> Table:
-    table = Table("unit", "start", "adds", title=f"{body.user} with {body.app} on {body.channel}, {workspace}")
-    for unit in body.units:
-        what = "a unit" if unit.delta else "the end user speaks in it after all"
-        billable = "billable" if unit.billable_delta else "not billable"
-        table.add_row(unit.kind, text_of(unit.start_us), f"{what}, {billable}")
-    return table

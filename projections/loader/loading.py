@@ -95,7 +95,9 @@ class Loader:
                 batch, rows = self._batch(runs)
                 if writing is not None:
                     await writing
-                arriving = self._arrivals.taken(record for run in runs for record in run.records) if self._arrivals else []
+                arriving = (
+                    self._arrivals.taken(record for run in runs for record in run.records) if self._arrivals else []
+                )
                 writing = asyncio.create_task(asyncio.to_thread(self._write, batch, rows, arriving))
         finally:
             if writing is not None:

@@ -1,14 +1,15 @@
 -- Late events that an operator bills after all (U6): METER has forgotten their time, so what they add is told by the
 -- ledger alone. From here on it is part of the units and of daily usage, as it is of what is billed.
 
--- One row per unit that admitted late events add: a unit (`delta` 1), or that one METER had counted is billable after
--- all (`delta` 0).
+-- One row per unit that admitted late events changed: one more (`delta` 1), one less (-1), or one that starts elsewhere or is
+-- billable after all (0). `billable` is the state after it.
 CREATE VIEW late_units AS
 SELECT
     c.workspace AS workspace, c.app AS app, JSONExtractString(c.body, 'channel') AS channel, c.user AS user,
     JSONExtractString(unit, 'unit_id') AS unit_id, JSONExtractString(unit, 'kind') AS kind,
     fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC') AS start,
     toInt8(JSONExtractInt(unit, 'delta')) AS delta, toInt8(JSONExtractInt(unit, 'billable_delta')) AS billable_delta,
+    toBool(billable_delta = 1 OR JSONExtractBool(unit, 'stays_billable')) AS billable,
     c.sequence AS sequence, c.time AS admitted
 FROM ledger_changes AS c
 ARRAY JOIN JSONExtractArrayRaw(c.body, 'units') AS unit
@@ -37,8 +38,7 @@ GROUP BY workspace, day, app, channel, kind
 ORDER BY workspace, day, app, channel, kind
 SETTINGS insert_deduplication_token = 'admitted before 0013', max_threads = 1, max_insert_threads = 1;
 
--- One row per unit by its newest revision, admitted ones included; a retracted unit never was (U5). Of METER's revisions
--- and an admission the newest revision tells all but whether the unit is billable.
+-- One row per unit by its newest revision, and what was admitted since; a retracted unit never was (U5).
 CREATE OR REPLACE VIEW units AS
 SELECT
     e.unit_id AS unit_id,
@@ -49,25 +49,26 @@ SELECT
     argMax(e.user, e.turn) AS user,
     argMax(e.environment, e.turn) AS environment,
     argMax(e.start, e.turn) AS start,
-    argMax(e.billable, e.turn) OR max(e.admitted_billable) AS billable,
-    argMax(e.conversation_id, e.turn) AS conversation_id,
+    argMax(e.billable, e.turn) AS billable,
+    argMax(e.conversation_id, e.counted) AS conversation_id,
     argMax(e.change, e.turn) AS change,
     change IN ('closed', 'admitted') AS closed,
     -- In a tuple, because argMax passes over NULL.
-    argMax((e.last,), e.turn).1 AS last,
-    argMax((e.inbound,), e.turn).1 AS inbound,
-    argMax((e.outbound,), e.turn).1 AS outbound,
-    if(max(e.turn) = 0, 0, max(e.turn) - 1) AS revision
+    argMax((e.last,), e.counted).1 AS last,
+    argMax((e.inbound,), e.counted).1 AS inbound,
+    argMax((e.outbound,), e.counted).1 AS outbound,
+    if(max(e.counted) = 0, 0, max(e.counted) - 1) AS revision
 FROM
 (
+    -- `counted`: METER's revisions from 1 on; `turn`: what was admitted comes after all of them, because they are final.
     SELECT
         unit_id, kind, workspace, app, channel, user, environment, start, billable, conversation_id, change, last, inbound,
-        outbound, revision + 1 AS turn, false AS admitted_billable
+        outbound, revision + 1 AS counted, (toUInt64(0), revision) AS turn
     FROM unit_events
     UNION ALL
     SELECT
-        unit_id, kind, workspace, app, channel, user, 'live', start, false, '', 'admitted', NULL, NULL, NULL, toUInt64(0),
-        billable_delta = 1
+        unit_id, kind, workspace, app, channel, user, 'live', start, billable, '', if(delta < 0, 'retracted', 'admitted'), NULL,
+        NULL, NULL, toUInt64(0), (toUInt64(1), sequence)
     FROM late_units
 ) AS e
 GROUP BY unit_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from schemas.changes import LateAdmitted
 from schemas.instants import MICROS_PER_DAY
 from schemas.ledger import Charge, LedgerRecord, Line
 from streams.accounts.activity import note_charge, note_paid, note_paid_for_good, note_reversal
@@ -25,6 +26,8 @@ DAYS_KEPT = 10
 
 def commit(state: AccountState, decision: Decision, clock: Clock) -> AccountState:
     """Fold a decision: its record, and what is remembered beside it."""
+    for grant in decision.recalled:
+        state.keep_grant(grant)
     if decision.record is not None:
         apply(state, decision.record, clock)
     if decision.moved is not None:
@@ -65,18 +68,28 @@ def apply(state: AccountState, record: LedgerRecord, clock: Clock = _EVERYTHING_
     state.paid_apps_micros = balances.paid_apps_micros
     state.due_micros = balances.due_micros
     charges = iter(record.charges)
+    final = _final_units(record)
     reversed_: list[OpenCharge] = []
     for posting in postings(record.lines):
         first = posting[0].account
         if first.startswith(USAGE):
             taken_back = _fold_charge(state, next(charges), posting, clock)
-            if taken_back is not None:
+            if taken_back is not None and taken_back.unit_id in final:
+                note_charge(state, taken_back, is_final=True)
+            elif taken_back is not None:
                 reversed_.append(taken_back)
         elif first.startswith(DUE):
             _fold_settlement(state, first[len(DUE) :], posting[1].account, posting[0].amount_micros)
     for held in reversed_:
         note_reversal(state, held)
     return state
+
+
+def _final_units(record: LedgerRecord) -> set[str]:
+    """Units that late events changed when they were final (U6). What they made of their app (E4) stays: an account that
+    has forgotten them knows no better, so who replays the ledger must not either."""
+    late = (change for change in record.changes if isinstance(change, LateAdmitted))
+    return {unit.unit_id for change in late for unit in change.units}
 
 
 def postings(lines: tuple[Line, ...]) -> Iterator[list[Line]]:

@@ -102,7 +102,7 @@ def fold_change(state: AccountState, change: Change) -> None:
         case PaymentRequested() | PaymentSettled() | PaymentFailed():
             _fold_payment(state, change)
         case LateAdmitted():
-            pass  # its charges say it all
+            pass  # its charges say it all; forgotten grants come with the decision
 
 
 def _fold_email(state: AccountState, user: str, email: str) -> None:

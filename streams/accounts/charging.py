@@ -49,8 +49,10 @@ def decide_unit(state: AccountState, unit: Unit, moment: Moment, policy: Policy)
         draft.changes.append(AppAppeared(unit.app))
     replaced = [unit.unit_id]
     if held is not None:
-        reverse(draft, _held(held, is_reversed=True), held)
-        replaced += _pass_place_on(draft, held, wanted)
+        reverse(draft, charge_of(held, is_reversed=True), held)
+        if held.covered == "included" and (wanted is None or (wanted.covered, wanted.pool) != ("included", held.pool)):
+            pass_places_on(draft, held.pool, 1)
+        replaced += draft.replaced
     if wanted is not None:
         charge(draft, Charge(unit.unit_id, unit.kind, unit.app, unit.channel, unit.start_us, wanted.price_micros,
                              wanted.plan, covered=wanted.covered, pool=wanted.pool))  # fmt: skip
@@ -60,17 +62,14 @@ def decide_unit(state: AccountState, unit: Unit, moment: Moment, policy: Policy)
     return posted(draft, moment, policy, kind, unit.start_us, unit.unit_id, note=note)
 
 
-def _pass_place_on(draft: Draft, held: OpenCharge, wanted: Verdict | None) -> list[str]:
-    """A place among the included units that comes free goes to the oldest open charge past them, in the same record
-    (P4): its price is given back. The unit that got it, if there is one."""
-    if held.covered != "included" or (wanted is not None and (wanted.covered, wanted.pool) == ("included", held.pool)):
-        return []
-    for _, unit_id in draft.state.past.get(held.pool, ()):
+def pass_places_on(draft: Draft, pool: str, count: int) -> None:
+    """Places among the included units that come free go to the oldest open charges past them, in the same record (P4):
+    their price is given back."""
+    for _, unit_id in draft.state.past.get(pool, ())[:count]:
         other = draft.state.open[unit_id]
-        reverse(draft, _held(other, is_reversed=True), other)
-        charge(draft, replace(_held(other), price_micros=0, covered="included"))
-        return [unit_id]
-    return []
+        reverse(draft, charge_of(other, is_reversed=True), other)
+        charge(draft, replace(charge_of(other), price_micros=0, covered="included"))
+        draft.replaced.append(unit_id)
 
 
 def _unchanged_or_created(state: AccountState, unit: Unit, moment: Moment, policy: Policy) -> Decision:
@@ -102,7 +101,7 @@ def _verdict_of(held: OpenCharge) -> Verdict:
     return Verdict(held.plan, held.price_micros, held.covered, held.pool)
 
 
-def _held(held: OpenCharge, is_reversed: bool = False) -> Charge:
+def charge_of(held: OpenCharge, is_reversed: bool = False) -> Charge:
     """The charge as it was posted, to be taken back or posted anew."""
     return Charge(held.unit_id, held.kind, held.app, held.channel, held.start_us, held.price_micros, held.plan,
                   is_reversed, held.covered, held.pool)  # fmt: skip

@@ -57,12 +57,13 @@ def decide_command(state: AccountState, command: Command, moment: Moment, policy
         return Decision(state.raised, record, seen=seen, stranger=is_stranger(state, command))
     rule = RULES[type(body)]
     rule.obey(order, body, draft)
-    settle(draft)
+    settle(draft, without=draft.replaced)
     note = body.reason if isinstance(body, GrantCredit | AdmitLate) else ""
     decision = posted(draft, moment, policy, rule.kind, command.time_us, command.command_id, actor, note)
     payment = (body.payment_id, funding.content(body)) if isinstance(body, AddFunds) else None
     admitted = late_orders.names_of(body.events) if isinstance(body, AdmitLate) else ()
-    return decision._replace(seen=seen, payment=payment, admitted=admitted)
+    recalled = tuple(draft.recalled.values())
+    return decision._replace(seen=seen, payment=payment, admitted=admitted, recalled=recalled)
 
 
 def _conflict(command: Command, known: tuple[Seen, ...]) -> str:

@@ -9,6 +9,7 @@ from schemas.ledger import LedgerRecord
 from schemas.payments import PaymentRequest
 from schemas.topics import INBOX
 from schemas.units import Origin
+from streams.accounts.grants import Grant
 from streams.accounts.state import Clock
 
 
@@ -34,7 +35,8 @@ class Decision(NamedTuple):
 
     Beside record and alerts, what only memory holds: `raised` balance alerts (A2), the start a unit `moved` to at the
     same price, the command `seen` with its digest (law 3), from a `stranger` or not, the `payment` settled and what it
-    brought, the late events `admitted` (U6). `aside` says why the fact cannot be honoured (then nothing else is set).
+    brought, the late events `admitted` (U6) and the forgotten grants `recalled` that get
+    something back (C8). `aside` says why the fact cannot be honoured (then nothing else is set).
     """
 
     raised: tuple[str, ...]
@@ -46,4 +48,5 @@ class Decision(NamedTuple):
     stranger: bool = False
     payment: tuple[str, str] | None = None
     admitted: tuple[str, ...] = ()
+    recalled: tuple[Grant, ...] = ()
     aside: str = ""

@@ -16,7 +16,10 @@ from streams.accounts.state import BEFORE_ALL, DUE, AccountState, Clock
 
 
 class Draft:
-    """Lines so far and what the state's balances would be after them."""
+    """Lines so far and what the state's balances would be after them.
+
+    `recalled`: grants that were used up and forgotten, and get something back; `replaced`: open charges that the record
+    takes back, and so are owed no longer."""
 
     __slots__ = (
         "apps_micros",
@@ -30,6 +33,8 @@ class Draft:
         "free_micros",
         "grants",
         "lines",
+        "recalled",
+        "replaced",
         "shared_micros",
         "state",
         "touched",
@@ -45,11 +50,17 @@ class Draft:
         self.touched: dict[str, int] = {}
         self.credited: list[Grant] = []
         self.expired: set[str] = set()
+        self.recalled: dict[str, Grant] = {}
+        self.replaced: list[str] = []
         self.free_micros = state.free_micros
         self.shared_micros = state.paid_shared_micros
         self.apps_micros = state.paid_apps_micros
         self.due_micros = state.due_micros
         self.available_micros = state.available_micros
+
+    def grant(self, account: str) -> Grant:
+        """A grant by its ledger account, one that was forgotten and is `recalled` included."""
+        return self.recalled.get(account) or self.state.grants[account]
 
     def remaining(self, grant: Grant) -> int:
         """What is left of a grant after the lines so far."""

@@ -48,7 +48,7 @@ def reverse(draft: Draft, reversed_: Charge, held: OpenCharge) -> None:
         if account.startswith(DUE):
             draft.on_due(held.app, part)
             continue
-        grant = draft.state.grants[account]
+        grant = draft.grant(account)
         draft.on_grant(grant, part)
         if grant.expires_us <= draft.clock.complete_us:
             gone.append((grant, part))

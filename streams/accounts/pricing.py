@@ -107,6 +107,23 @@ def judge(
         price = policy.price_micros(kind, start_us)
         return Verdict(policy.standard.id, price) if price else None
     standing = standing_at(state, app, start_us, policy)
+    past = _past(standing, app, kind, start_us)
+    if past is None or not past.pool:
+        return past
+    pool = past.pool
+    has_place = held is not None and held.pool == pool and held.covered == "included"
+    if has_place or state.used.get(pool, 0) + taken.get(pool, 0) < standing.included:
+        return Verdict(past.plan, 0, "included", pool)
+    return past
+
+
+def past_included(state: AccountState, app_id: str, kind: str, start_us: int, policy: Policy) -> Verdict | None:
+    """What a billable unit costs for which no included place is left; None as of `judge`."""
+    app = state.apps.get(app_id)
+    return _past(standing_at(state, app, start_us, policy), app, kind, start_us)
+
+
+def _past(standing: Standing, app: AppState | None, kind: str, start_us: int) -> Verdict | None:
     plan = standing.plan
     if not plan.bills(kind):
         return None
@@ -116,12 +133,8 @@ def judge(
     if not main or not standing.pool:
         price = plan.price_micros(kind, start_us)
         return Verdict(plan.id, price) if price else None
-    pool = standing.pool
-    has_place = held is not None and held.pool == pool and held.covered == "included"
-    if has_place or state.used.get(pool, 0) + taken.get(pool, 0) < standing.included:
-        return Verdict(plan.id, 0, "included", pool)
     price = _past_micros(standing, kind, start_us)
-    return Verdict(plan.id, price, "" if price else "beyond", pool)
+    return Verdict(plan.id, price, "" if price else "beyond", standing.pool)
 
 
 def _past_micros(standing: Standing, kind: str, start_us: int) -> int:

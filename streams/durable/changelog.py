@@ -4,7 +4,7 @@ Law it keeps: what is recovered is the state at the newest durable position, exa
 position (written by a run that died before its position record) is held back until a position covers it; a stale one
 appended late by a paused worker is passed over, because its tag is lower than what is held, and what it overtook is
 written again, because compaction keeps the last record. Both rest on law 2: a state record is a function of the input
-prefix its tag names, whoever wrote it.
+prefix its tag names, whoever wrote it. What compaction may have taken from under the position is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ class StateFold:
         self.position: int | None = None
         self.checkpoint: bytes | None = None
         self.stale = 0
+        self._positions = 0
+        self._next_offset = 0
+        self._has_gaps = False
         # By the changelog's key, each with its tag in front; of a key that is gone the tag alone, and it is in `_gone`.
         self._held: dict[bytes, bytes] = {}
         self._gone: set[bytes] = set()
@@ -75,15 +78,19 @@ class StateFold:
         self._position_overtaken = False
 
     def records(self, records: Iterable[Any]) -> None:
-        """Take changelog records (any objects with key, value and headers), in order."""
-        ahead = self._ahead
+        """Take changelog records (any objects with offset, key, value and headers), in order."""
+        ahead, next_offset = self._ahead, self._next_offset
         for record in records:
             key, value = record.key, record.value
+            if record.offset != next_offset:
+                self._has_gaps = True
+            next_offset = record.offset + 1
             if value is None or key is None or key[:1] != STATE_PREFIX or record.headers or len(value) < _TAG.size:
                 self.record(record)
                 ahead = self._ahead
             else:
                 ahead.append((key, value, False))
+        self._next_offset = next_offset
 
     def record(self, record: Any) -> None:
         """Take one changelog record."""
@@ -104,7 +111,25 @@ class StateFold:
             raise CorruptChangelog(f"changelog offset {record.offset}: no position tag")
         return bytes(record.value[: _TAG.size])
 
+    def check(self) -> None:
+        """CorruptChangelog if compaction may have taken state from under the newest position.
+
+        A batch whose process died before its position leaves state that no position covers. Once such a record is
+        old enough, compaction may keep it and remove the one before it, which the position needs. It has not done so
+        while a second position record is there: it would have removed all but the last of those, which lies before.
+        """
+        if self._positions > 1 or not self._has_gaps:
+            return
+        lost = next((key for key, _, _ in self._ahead if key not in self._held), None)
+        if lost is not None and self.position is not None:
+            raise CorruptChangelog(
+                f"the changelog was compacted after a batch was cut off: its newest position is {self.position}, and "
+                f"what {lost[len(STATE_PREFIX) :]!r} was then may be gone; restore the topic from a copy, or reset it "
+                "and the group to start from the first record"
+            )
+
     def _advance(self, position: int, value: bytes) -> None:
+        self._positions += 1
         if self.position is not None and position < self.position:
             self.stale += 1
             self._position_overtaken = True
@@ -152,12 +177,13 @@ class StateFold:
 
 
 async def recover(bootstrap: str, topic: str, partition: int, machine: PartitionMachine) -> Recovered:
-    """Read the changelog partition to its present end and restore the machine from it."""
+    """Read the changelog partition to its present end and restore the machine from it; see `StateFold.check`."""
     fold = StateFold()
     count = 0
     async with PartitionReader(bootstrap, topic, partition) as reader:
         async for records in reader.read(await reader.beginning(), await reader.end()):
             fold.records(records)
             count += len(records)
+    fold.check()
     fold.restore_into(machine)
     return Recovered(fold.position, count, fold.stale, fold.overtaken(topic, partition))

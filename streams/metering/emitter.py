@@ -141,6 +141,8 @@ class Emitter:
         behind = (watermark_us - event.time_us) // 1_000_000
         allowed = self.policy.lateness_us // 1_000_000
         detail = f"the event is {behind} s behind the watermark; {allowed} s are allowed"
+        if event.time_us >= watermark_us - self.policy.lateness_us:
+            detail = f"the event is {behind} s behind the watermark; its time was closed while less was allowed"
         error = InvalidRecord("late", "time", str(event.time_us), "U6", detail)
         self._set_aside(LATE, record, error, event, watermark_us)
 

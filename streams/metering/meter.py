@@ -82,7 +82,7 @@ class MeterPartition:
         span_us = min(self.policy.session_us, self.policy.gap_us)
         future_us, lateness_us = self.policy.future_us, self.policy.lateness_us
         watermark_us = self.watermark_us
-        closes_at_us = self._closes_at_us()
+        closes_at_us, closed_us = self._closes_at_us(), self._closed_us
         joined = stamp_ms = latest_us = 0
         for record in records:
             try:
@@ -106,6 +106,7 @@ class MeterPartition:
                     and (session := known.session) is not None
                     and (start := session.start) <= time < start + span_us
                     and watermark_us - lateness_us <= time < closes_at_us
+                    and closed_us <= time
                     and time <= latest_us
                     and (session.inbound or data.direction != "inbound")
                     and data.actor == "app"
@@ -153,7 +154,7 @@ class MeterPartition:
             else:
                 self._event(record, event, data, time)
             watermark_us = self.watermark_us
-            closes_at_us = self._closes_at_us()
+            closes_at_us, closed_us = self._closes_at_us(), self._closed_us
         self.watermark_us = watermark_us
         outcomes.joined += joined
         outputs, emitter.outputs = emitter.outputs, []
@@ -177,7 +178,9 @@ class MeterPartition:
             self.outcomes.rerouted += 1
             self._emitter.reroute(record, interaction(event, time))
             return
-        if time < self.watermark_us - self.policy.lateness_us:
+        # What was closed stays so, also if more lateness is allowed since: its units are final (U11), and late events
+        # may have been admitted there.
+        if time < max(self.watermark_us - self.policy.lateness_us, self._closed_us):
             self.outcomes.late += 1
             self._emitter.late(record, interaction(event, time), self.watermark_us)
             return

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from schemas.catalog import micros_of_usd
-from schemas.changes import Contract, LateEvent, LateUnit
+from schemas.changes import Contract, LateCharge, LateEvent, LatePart, LateUnit
 from schemas.commands import (
     AcceptInvitation,
     Actor,
@@ -50,6 +50,7 @@ from schemas.commands import (
     TransferApp,
     UnpublishApp,
 )
+from schemas.ledger import Charge, LedgerRecord, Line
 from streams.accounts.policy import policy_of
 from streams.accounts.state import AccountState
 from tests.accounts.naive import MAY
@@ -128,6 +129,8 @@ class _Meter:
         self.now = [T0, T0]
         self.together, self.slow = random.random() < 0.4, random.random() < 0.5
         self.units: dict[str, tuple[int, bool, int, str, str]] = {}
+        self.corrected = random.random() < 0.3
+        """Whether an operator often corrects what is final."""
 
     def watermarks(self) -> list[InboxRecord]:
         if self.together:
@@ -195,14 +198,17 @@ def unfolding(random: Random, length: int, lawful: bool, story: Story) -> Iterat
     facts: list[InboxRecord] = []
     ahead: list[InboxRecord] = _planned(random) if random.random() < 0.6 else []
     while ahead or len(facts) < length:
-        ahead = ahead or _next(random, meter, story.machine.accounts.get("acme"), facts)
+        ahead = ahead or _next(random, meter, story, facts)
         if ahead:
             facts.append(ahead.pop(0))
             yield facts[-1]
 
 
-def _next(random: Random, meter: _Meter, account: AccountState | None, facts: list[InboxRecord]) -> list[InboxRecord]:
-    roll = random.random()
+def _next(random: Random, meter: _Meter, story: Story, facts: list[InboxRecord]) -> list[InboxRecord]:
+    roll, account = random.random(), story.machine.accounts.get("acme")
+    if meter.corrected and account is not None and random.random() < 0.2:
+        actor, body = Actor("operator", "root"), _late(random, story, account, meter.now[0], fits=True)
+        return [Command(f"f{len(facts)}", "acme", meter.now[0], actor, body)]
     if roll < 0.36:
         return [meter.opened()]
     if roll < 0.53:
@@ -210,7 +216,7 @@ def _next(random: Random, meter: _Meter, account: AccountState | None, facts: li
     if roll < 0.66:
         return meter.watermarks()
     if roll < 0.82 and account is not None:
-        return [_fitting(random, account, meter.now[0], len(facts))]
+        return [_fitting(random, story, account, meter.now[0], len(facts))]
     if roll < 0.95:
         return [_command(random, meter.now[0])]
     return [random.choice(facts)] if facts else []
@@ -292,11 +298,11 @@ def _planned(random: Random) -> list[InboxRecord]:
     return [create("b", T0), *given, *random.choice(([], [], paid))]
 
 
-def _fitting(random: Random, account: AccountState, now: int, number: int) -> Command:
+def _fitting(random: Random, story: Story, account: AccountState, now: int, number: int) -> Command:
     """A command that makes sense for the account as it is, by somebody who may mostly give it."""
     body = random.choice(
         [
-            _late(random, account, now),
+            _late(random, story, account, now),
             *_fitting_money(random, account),
             *_fitting_people(random, account),
             *_fitting_plans(account),
@@ -329,19 +335,83 @@ def _fitting_money(random: Random, account: AccountState) -> list[CommandBody]:
     return bodies
 
 
-def _late(random: Random, account: AccountState, now: int) -> AdmitLate:
-    """Late events of long ago, mostly new ones, that make units of their own or a unit billable."""
-    units = tuple(
+def _late(random: Random, story: Story, account: AccountState, now: int, fits: bool = False) -> AdmitLate:
+    """Late events of long ago, mostly new ones, that make units of their own or a unit billable; or take away and move
+    units that were charged long ago. `fits`: it is mostly not refused."""
+    app, final = random.choice((*APPS, "new")), max(0, story.machine.sources.clock.final_us)
+    last = final - HOUR if fits else now - 6 * HOUR
+    units: tuple[LateUnit, ...] = tuple(
         LateUnit(f"late-{account.sequence}-{n}", random.choice(("conversation", "session", "session")), start, n % 2, 1)
-        for n, start in enumerate(now - random.randrange(6, 240) * HOUR for _ in range(random.choice((1, 2, 3))))
+        for n, start in enumerate(last - random.randrange(234) * HOUR for _ in range(random.choice((1, 2, 3))))
         if start >= 0
     )
-    events = tuple(
-        LateEvent("/gateways/late", f"e{n}", 0, random.choice((account.sequence, random.randrange(9))))
-        for n in range(random.choice((1, 1, 2)))
-    )
-    after = len(account.admitted) + random.choice((0, 0, 0, 0, 1))
-    return AdmitLate(random.choice((*APPS, "new")), "web", "ann", events, units, after, "a gateway was down")
+    until = final if fits else final + random.choice((0, 0, 0, DAY))
+    held = [(charge, told) for charge, told in charged(story.ledger).values() if charge.start_us < until]
+    if held and random.random() < 0.8:
+        app = random.choice(held)[0].app
+        edges = [span.from_us for span in (*account.contracts, *getattr(account.apps.get(app), "spans", ()))]
+        changed = [_changed(random, charge, told, edges) for charge, told in held if charge.app == app]
+        units = (*changed[:: random.choice((1, -1))][: random.choice((1, 2, 3))], *units[: random.choice((0, 0, 1, 2))])
+    number = account.sequence if fits else random.choice((account.sequence, random.randrange(9)))
+    events = tuple(LateEvent("/gateways/late", f"e{n}", 0, n * 1_000 + number) for n in range(random.choice((1, 1, 2))))
+    after = len(account.admitted) + random.choice((0, 0, 0, 0, not fits))
+    until = max(0, story.machine.sources.clock.complete_us - random.choice((HOUR, HOUR, 1, int(fits))))
+    return AdmitLate(app, "web", "ann", events, units, after, "a gateway was down", random.choice((0, until)))
+
+
+def charged(ledger: list[LedgerRecord]) -> dict[str, tuple[Charge, LateCharge]]:
+    """The charges that stand, by unit, each as the ledger tells it: what it cost and which grants paid."""
+    grants = {f"grant:{opened.grant_id}": opened for record in ledger for opened in record.grants}
+    found: dict[str, tuple[Charge, LateCharge]] = {}
+    for record in ledger:
+        charges = iter(record.charges)
+        for posting in _postings(record.lines):
+            if not posting[0].account.startswith("usage:"):
+                continue
+            charge = next(charges)
+            if charge.reversed:
+                found.pop(charge.unit_id, None)
+                continue
+            parts = [
+                LatePart(g.grant_id, g.credit, g.amount_micros, g.granted_us, -line.amount_micros, g.expires_us, g.app)
+                for line in posting[1:]
+                if (g := grants.get(line.account)) is not None
+            ]
+            told = LateCharge(charge.start_us, charge.price_micros, charge.plan, charge.covered, charge.pool, (*parts,))
+            found[charge.unit_id] = (charge, told)
+    return found
+
+
+def _postings(lines: tuple[Line, ...]) -> Iterator[list[Line]]:
+    posting: list[Line] = []
+    for line in lines:
+        posting.append(line)
+        if sum(one.amount_micros for one in posting) == 0:
+            yield posting
+            posting = []
+
+
+def _changed(random: Random, charge: Charge, told: LateCharge, edges: list[int]) -> LateUnit:
+    """A unit that goes, moves, or is silent after all; now and then with a charge that it cannot have."""
+    if random.random() < 0.06:
+        told = msgspec.structs.replace(told, price_micros=told.price_micros + 1)
+    if random.random() < 0.06:
+        told = msgspec.structs.replace(told, plan="silver")
+    if told.parts and random.random() < 0.06:
+        told = msgspec.structs.replace(told, parts=told.parts[1:])
+    known = None if random.random() < 0.06 else told
+    unit = LateUnit(charge.unit_id, charge.unit_kind, charge.start_us, -1, -1, charge=known)  # type: ignore[arg-type]
+    roll = random.random()
+    if roll < 0.45:
+        return unit
+    if roll < 0.55:
+        return msgspec.structs.replace(unit, delta=0)
+    edges = [edge - random.choice((0, 1)) for edge in (*edges, *(part.expires_us or 0 for part in told.parts))]
+    near = [edge for edge in edges if edge // DAY == charge.start_us // DAY]
+    hours = (-HOUR, HOUR, -7 * HOUR, 7 * HOUR, 20 * HOUR)
+    moved = random.choice(near) if near else max(0, charge.start_us + random.choice((-1, 1, *hours)))
+    unit = msgspec.structs.replace(unit, start_us=moved, from_us=charge.start_us, delta=0, billable_delta=0)
+    return msgspec.structs.replace(unit, stays_billable=random.random() < 0.95)
 
 
 def _any_app(random: Random, account: AccountState) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas import commands as c
 from schemas.commands import AddFunds, Command, CreateWorkspace, GrantCredit
-from schemas.units import Origin, Unit, Watermark
+from schemas.units import Unit, Watermark
 
 NEVER = 10**18
 FIVE_MINUTES = 300_000_000
@@ -66,6 +66,7 @@ class Naive:
         self.moves: list[tuple[str, int]] = []
         self.charges: dict[str, dict[str, Any]] = {}
         self.old: list[dict[str, Any]] = []
+        self.ghosts: list[dict[str, Any]] = []
         self.commands: dict[str, list[Command]] = {}
         self.strangers: list[Command] = []
         self.payments: set[str] = set()
@@ -176,7 +177,7 @@ class Naive:
         if held is not None and self.final(held["start"]):
             self.old.append(self.charges.pop(unit.unit_id))
             held = None
-        full = self.cost(unit, held)
+        full = self.cost(unit.app, unit.kind, unit.start_us, held)
         wanted = full if unit.billable and unit.change in ("opened", "revised") else None
         if held is None and self.final(unit.start_us):
             if unit.billable_delta == -1 and full:
@@ -195,20 +196,7 @@ class Naive:
             if held["covered"] == "included" and (wanted or ("",) * 4)[2:] != ("included", held["pool"]):
                 self.promote(held["pool"])
         if wanted:
-            if unit.app not in self.apps:
-                self.apps[unit.app] = {"published": [(-NEVER, True)], "plans": [], "tried": False, "new": False}
-                self.apps[unit.app] |= {"owner": "", "team": {}}
-            charge: dict[str, Any] = {"app": unit.app, "start": unit.start_us, "unit": unit.unit_id}
-            charge |= dict(zip(("plan", "price", "covered", "pool"), wanted, strict=True))
-            charge["paid"] = {None: wanted[1]}
-            if charge["covered"] == "included":
-                scope, _, start = charge["pool"].rpartition("@")
-                self.terms.add((scope, int(start)))
-            self.pay(charge)
-            if self.final(unit.start_us):
-                self.old.append(charge)
-            else:
-                self.charges[unit.unit_id] = charge
+            self.post(unit.app, unit.unit_id, unit.start_us, wanted)
         self.settle()
 
     def give_back(self, held: dict[str, Any]) -> None:
@@ -224,7 +212,7 @@ class Naive:
         waiting = [x for x in self.charges.values() if x["pool"] == pool and x["covered"] != "included"]
         for other in sorted((x for x in waiting if not self.final(x["start"])), key=lambda x: (x["start"], x["unit"])):
             self.give_back(other)
-            other |= {"price": 0, "covered": "included", "paid": {}}
+            other |= {"price": 0, "covered": "included", "paid": {}, "owed": False}
             return
 
     # Which plan, and what it costs.
@@ -254,17 +242,25 @@ class Naive:
                 return start, end
             start = end
 
-    def cost(self, unit: Unit, held: dict[str, Any] | None) -> tuple[str, int, str, str] | None:
-        plan, kind, pool, included, past = self.plan(unit.app, unit.start_us)
-        if unit.kind != kind:
+    def cost(self, app: str, kind: str, start: int, held: dict[str, Any] | None) -> tuple[str, int, str, str] | None:
+        full = self.full_cost(app, kind, start)
+        _, _, pool, included, _ = self.plan(app, start)
+        if full is None or not full[3]:
+            return full
+        taken = sum(x["pool"] == pool and x["covered"] == "included" for x in [*self.charges.values(), *self.old])
+        if taken < included or (held and held["pool"] == pool and held["covered"] == "included"):
+            return (full[0], 0, "included", pool)
+        return full
+
+    def full_cost(self, app: str, kind: str, start: int) -> tuple[str, int, str, str] | None:
+        """Were there no included units."""
+        plan, main, pool, _, past = self.plan(app, start)
+        if kind != main:
             return None
-        if unit.app in self.apps and not self.is_published(unit.app, unit.start_us):
+        if app in self.apps and not self.is_published(app, start):
             return (plan, 0, "unpublished", "")
         if not pool:
             return (plan, past or 0, "", "") if past else None
-        taken = sum(x["pool"] == pool and x["covered"] == "included" for x in [*self.charges.values(), *self.old])
-        if taken < included or (held and held["pool"] == pool and held["covered"] == "included"):
-            return (plan, 0, "included", pool)
         return (plan, past, "", pool) if past else (plan, 0, "beyond", pool)
 
     def entitlement(self, app: str) -> tuple[bool, str, str]:
@@ -443,11 +439,7 @@ class Naive:
                 self.wish = False
             case c.AdmitLate():
                 self.late |= {(event.partition, event.offset) for event in body.events}
-                for late in sorted(body.units, key=lambda late: (late.start_us, late.unit_id)):
-                    mark = Origin("interactions", 0, 0, 0)
-                    key, deltas = ("acme", body.app, body.channel, body.user), (late.delta, late.billable_delta)
-                    unit = Unit(mark, late.unit_id, late.kind, "opened", 1, *key, "live", late.start_us, True, *deltas)
-                    self.bill(unit)
+                self.correct(body)
             case c.RequestFunds(amount, _, app):
                 name = f"acme/funds/{self.command_id}"
                 self.fees[name] = {"subject": None, "amount": amount, "due": self.time, "status": "open"}
@@ -465,6 +457,88 @@ class Naive:
                         self.auto |= {"open": None, "failed": []}
                 elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
                     self.subs[fee["subject"]]["unpaid"] = None
+
+    def correct(self, body: Any) -> None:
+        """U6: what goes is given back, what comes is paid, places that come free go on."""
+        free: dict[str, int] = {}
+        coming = []
+        for late in sorted(body.units, key=lambda late: (late.start_us, late.unit_id)):
+            held = self.charge_of(late.unit_id) if late.charge else None
+            spoken = late.stays_billable or late.billable_delta == 1
+            if held is not None and not self.must_go(body.app, late, held):
+                continue
+            if held is not None:
+                self.charges.pop(late.unit_id, None)
+                self.old = [x for x in self.old if x is not held]
+                self.ghosts.append(held)
+                self.give_back(held)
+                if held["covered"] == "included":
+                    free[held["pool"]] = free.get(held["pool"], 0) + 1
+            coming += [late] if spoken else []
+        for late in coming:
+            wanted = self.cost(body.app, late.kind, late.start_us, None)
+            if wanted:
+                self.post(body.app, late.unit_id, late.start_us, wanted)
+                if wanted[2] == "included":
+                    free[wanted[3]] = free.get(wanted[3], 0) - 1
+        for pool in sorted(free):
+            for _ in range(free[pool]):
+                self.promote(pool)
+
+    def charge_of(self, unit_id: str) -> dict[str, Any] | None:
+        return next((x for x in [*self.charges.values(), *self.old] if x["unit"] == unit_id), None)
+
+    def must_go(self, app: str, late: Any, held: dict[str, Any]) -> bool:
+        """It is billed no more, or elsewhere at another price, or a grant that paid was over by then."""
+        if not late.stays_billable:
+            return True
+        was, now = self.full_cost(app, late.kind, late.from_us), self.full_cost(app, late.kind, late.start_us)
+        return was != now or any(g["expires"] <= late.start_us and g["id"] in held["paid"] for g in self.grants)
+
+    def may_change(self, app: str, late: Any) -> bool:
+        """U6: whether what is told of a unit can be, and is what it cost."""
+        was = late.start_us if late.from_us is None else late.from_us
+        held, told = self.charge_of(late.unit_id), late.charge
+        if not self.final(max(late.start_us, was)) or (held is not None and not self.final(held["start"])):
+            return False
+        moved, deltas = late.from_us is not None, (late.delta, late.billable_delta)
+        if late.stays_billable and deltas != (0, 0):
+            return False
+        if deltas not in ((0, 0), (1, 1), (1, 0), (-1, -1), (-1, 0), (0, 1), (0, -1)) or (moved and late.delta):
+            return False
+        if (deltas == (0, 0) and not moved) or was // DAY != late.start_us // DAY:
+            return False
+        if self.is_forgotten(self.plan(app, late.start_us)[2]) or self.is_forgotten(told.pool if told else ""):
+            return False
+        if late.stays_billable or late.billable_delta == -1:
+            return self.is_told(told, held, self.full_cost(app, late.kind, was))
+        return told is None
+
+    def is_told(self, told: Any, held: dict[str, Any] | None, full: Any) -> bool:
+        """Whether a charge is told as it was posted, and was paid at once; or there is none, and none is due."""
+        if told is None or held is None:
+            return told is None and held is None and full is None
+        paid = {"welcome" if p.grant_id == "acme/welcome" else p.grant_id[5:]: p.paid_micros for p in told.parts}
+        same = tuple(held[k] for k in ("plan", "price", "covered", "pool"))
+        posted = (told.plan, told.price_micros, told.covered, told.pool)
+        return not held["owed"] and same == posted and paid == held["paid"]
+
+    def post(self, app: str, unit_id: str, start: int, wanted: tuple[str, int, str, str]) -> None:
+        if app not in self.apps:
+            self.apps[app] = {"published": [(-NEVER, True)], "plans": [], "tried": False, "new": False}
+            self.apps[app] |= {"owner": "", "team": {}}
+        charge: dict[str, Any] = {"app": app, "start": start, "unit": unit_id}
+        charge |= dict(zip(("plan", "price", "covered", "pool"), wanted, strict=True))
+        charge["paid"] = {None: wanted[1]}
+        if charge["covered"] == "included":
+            scope, _, begin = charge["pool"].rpartition("@")
+            self.terms.add((scope, int(begin)))
+        self.pay(charge)
+        charge["owed"] = None in charge["paid"]
+        if self.final(start):
+            self.old.append(charge)
+        else:
+            self.charges[unit_id] = charge
 
     def top_up(self, at: int, sequence: int) -> None:
         """C10, at the end of whatever left a record: at most one in flight, so many a day, a pause after failures."""
@@ -617,7 +691,9 @@ class Naive:
                     return False
                 if len(set(places)) < len(places) or len(set(units)) < len(units):
                     return False
-                return all(self.final(late.start_us) and not self.is_forgotten(body.app, late) for late in body.units)
+                if body.until_us and body.until_us >= self.complete:
+                    return False
+                return all(self.may_change(body.app, late) for late in body.units)
             case c.RequestFunds(amount, _, app):
                 if command.actor.role == "app_owner" and app is None:
                     return False
@@ -648,9 +724,9 @@ class Naive:
                 return status == "open" or (status == "failed" and isinstance(body, c.SettlePayment))
         return self.can_of_people(command, at)
 
-    def is_forgotten(self, app: str, late: Any) -> bool:
+    def is_forgotten(self, pool: str) -> bool:
         """Three newer terms of the same have had included units, and this one is not known to have had any."""
-        scope, _, start = self.plan(app, late.start_us)[2].rpartition("@")
+        scope, _, start = pool.rpartition("@")
         known = sorted(term for of, term in self.terms if of == scope)[-3:]
         return bool(start) and int(start) not in known and len(known) == 3 and int(start) < known[0]
 
@@ -758,7 +834,7 @@ class Naive:
         return len(mine) // 7, spent // 7, (self.available() * 7 // spent if spent else None)
 
     def billed(self, app: str) -> list[dict[str, Any]]:
-        everything = [*self.charges.values(), *self.old]
+        everything = [*self.charges.values(), *self.old, *self.ghosts]
         return [x for x in everything if x["app"] == app and x["covered"] in ("", "included")]
 
     def inactive(self, app: str, at: int) -> bool:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.commands import CreateApp, GrantCredit, InboxRecord, PublishApp
-from schemas.topics import LEDGER
+from schemas.commands import CreateApp, GrantCredit, InboxRecord, PublishApp, SetAlerts
+from schemas.topics import LEDGER, REJECTED
 from streams.accounts.invariants import broken_laws
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
@@ -185,6 +185,36 @@ def test_a_page_that_a_paused_worker_wrote_late_goes() -> None:
     again = restored({**log, **old, **_account_of(machine)}, machine.checkpoint())
     assert content(again) == content(machine)
     assert dict(again.take_changes()) == dict.fromkeys(old)
+
+
+def test_a_lane_that_a_paused_worker_wrote_late_is_passed_over() -> None:
+    """Laws 2 and 8: the account has left its lane for good, and the lane's tombstone has been compacted away."""
+    teller = Teller()
+    machine = held_small(AccountsPartition(3, RICH))
+    machine.step(raw([teller.unit("u1"), teller.unit("u2", T0 + 1)]))
+    log = dict(machine.take_changes())
+    lane = {key: value for key, value in log.items() if key.startswith(b"l/")}
+    assert len(lane) == 1
+    machine.step(raw([teller.unit("u3", T0 + 2), command("c", SetAlerts((2 * USD,), ()), T0, "operator")], 2))
+    log |= dict(machine.take_changes())
+    assert [log[key] for key in lane] == [None]
+    again = restored({**log, **lane}, machine.checkpoint())
+    assert content(again) == content(machine)
+    more = raw([teller.unit("u4", T0 + 3)], 4)
+    assert again.step(more) == machine.step(more)
+
+
+def test_a_unit_that_starts_just_before_the_clock_is_final_whatever_way_the_account_is_held() -> None:
+    """U11, law 6: at `complete` it is an ordinary charge, a microsecond before it its charge is not kept open."""
+    complete = T0 + HOUR
+    for in_lanes in (True, False):
+        teller, machine = Teller(), held_small(AccountsPartition(3, RICH, in_lanes=in_lanes))
+        units: list[InboxRecord] = [teller.unit("u1", complete), teller.clock(complete + HOUR, HOUR)]
+        units += [teller.unit("u2", complete), teller.unit("u3", complete - 1)]
+        machine.step(raw(units))
+        assert sorted(machine.accounts["acme"].open) == ["u1", "u2"]
+        outputs = machine.step(raw([teller.unit("u3", complete - 1, "retracted", delta=-1)], 4))
+        assert [output.topic for output in outputs] == [REJECTED]
 
 
 def _account_of(machine: AccountsPartition) -> Changelog:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from schemas.changes import LateAdmitted, LateEvent, LateUnit
+from schemas.changes import LateAdmitted, LateCharge, LateEvent, LatePart, LateUnit
 from schemas.commands import AdmitLate, Command, CommandBody, CreateApp, PublishApp, Subscribe
-from tests.accounts.story import CENT, DAY, HOUR, T0, USD, Story, Teller, amounts, command, create, funds
+from streams.accounts.policy import policy_of
+from tests.accounts.story import CENT, DAY, HOUR, T0, USD, Story, Teller, amounts, catalog, command, create, funds
 from tests.accounts.test_plans import SMALL
 
 BEGIN = T0 + DAY
@@ -99,3 +101,125 @@ def test_included_units_are_taken_one_by_one_within_a_record() -> None:
     assert [(charge.unit_id, charge.covered) for charge in record.charges] == [
         ("late-1", "included"), ("late-2", "included"), ("late-3", "")
     ]  # fmt: skip
+
+
+GRANT = LatePart("acme/welcome", "free", 500 * USD, T0, 20 * CENT, T0 + 90 * DAY)
+PAID = LateCharge(BEGIN, 20 * CENT, "standard", parts=(GRANT,))
+
+
+def counted(late: int = DAY) -> tuple[Story, Teller]:
+    """Two conversations that METER counted an hour apart, each charged; ten days are closed."""
+    story, teller = Story(), Teller()
+    story.tell(create(), *(teller.unit(f"u{n}", BEGIN + n * HOUR) for n in range(2)), teller.clock(NOW + late, late))
+    return story, teller
+
+
+def gone(unit_id: str = "u0", start_us: int = BEGIN, charge: LateCharge | None = PAID) -> LateUnit:
+    return LateUnit(unit_id, "conversation", start_us, -1, -1, charge=charge)
+
+
+def moved(start_us: int, charge: LateCharge | None = PAID) -> LateUnit:
+    return LateUnit("u0", "conversation", start_us, 0, 0, BEGIN, stays_billable=True, charge=charge)
+
+
+def test_what_a_unit_cost_that_is_joined_to_another_returns_to_who_paid() -> None:
+    """U5, C8: METER's unit was final and its charge forgotten; the ledger record names who admitted what and why."""
+    story, teller = counted()
+    assert not story.account().open
+    given = admit(gone("u1", BEGIN + HOUR, replace(PAID, start_us=BEGIN + HOUR)))
+    (record,) = story.tell(given)
+    assert amounts(record) == [("usage:conversation", -20 * CENT), ("welcome", 20 * CENT)]
+    assert [(charge.unit_id, charge.reversed) for charge in record.charges] == [("u1", True)]
+    assert (record.actor, record.note) == ("operator:olga", "a gateway was down")
+    assert story.tell(given, teller.unit("u1", BEGIN + HOUR, "closed")) == [], "told again, or closed: no news"
+
+
+def test_a_unit_that_only_moves_or_grows_keeps_its_charge() -> None:
+    """U1, U6: a start some minutes earlier; an event that changes no unit is counted."""
+    story, _ = counted()
+    (record,) = story.tell(admit(moved(BEGIN + 60 * USD)))
+    assert (record.kind, record.charges, record.lines) == ("late_admitted", (), ())
+    (record,) = story.tell(admit(events=(E2,), after=1))
+    assert (record.kind, record.charges) == ("late_admitted", ())
+    assert story.account().admitted.keys() == {"interactions-0-17", "interactions-0-18"}
+
+
+def test_what_returns_to_credit_that_has_lapsed_lapses_at_once() -> None:
+    """C8, C9: and a unit that comes in its place pays with what is there now."""
+    story, teller = counted()
+    story.tell(teller.clock(T0 + 100 * DAY), funds(100 * USD, "f", NOW))
+    (record,) = story.tell(admit(gone(), unit(1, BEGIN + 2 * HOUR)))
+    assert amounts(record) == [
+        ("usage:conversation", -20 * CENT), ("welcome", 20 * CENT), ("lapsed", 20 * CENT), ("welcome", -20 * CENT),
+        ("usage:conversation", 20 * CENT), ("payment/pay-f", -20 * CENT),
+    ]  # fmt: skip
+
+
+def test_credit_that_was_used_up_and_forgotten_gets_back_what_it_paid() -> None:
+    """C8, law 6: the account has forgotten the grant; who gives the command tells it from the ledger."""
+    story, teller = Story(policy_of(catalog(free_credit={"usd": "0.30"}))), Teller()
+    story.tell(create(), *(teller.unit(f"u{n}", BEGIN + n * HOUR) for n in range(2)), funds(100 * USD, "f", BEGIN))
+    story.tell(teller.clock(NOW + DAY))
+    assert list(story.account().grants) == ["grant:acme/payment/pay-f"]
+    welcome = replace(GRANT, given_micros=30 * CENT)
+    (record,) = story.tell(admit(gone(charge=replace(PAID, parts=(welcome,)))))
+    assert amounts(record)[:2] == [("usage:conversation", -20 * CENT), ("welcome", 20 * CENT)]
+    assert record.balances.free_micros == 20 * CENT
+    (used,) = story.tell(teller.unit("u9", NOW + DAY))
+    assert amounts(used)[1] == ("welcome", -20 * CENT), "free before paid (C5)"
+
+
+def test_a_place_that_comes_free_goes_to_what_takes_its_place_first() -> None:
+    """P4: and then to the oldest open charge of that term past the included ones."""
+    story, teller = Story(SMALL), Teller()
+    bodies: tuple[CommandBody, ...] = (CreateApp("bot"), PublishApp("bot"), Subscribe("bot", "essential", "monthly"))
+    story.tell(create(), *(command(f"b{n}", body, T0, "operator") for n, body in enumerate(bodies)))
+    story.tell(*(teller.unit(f"u{n}", BEGIN + n * HOUR) for n in range(2)), teller.clock(BEGIN + 2 * DAY))
+    (past,) = story.tell(teller.unit("u9", BEGIN + 2 * DAY))
+    assert past.charges[0].covered == ""
+    included = LateCharge(BEGIN, 0, "essential", "included", story.ledger[4].charges[0].pool)
+    (record,) = story.tell(admit(gone(charge=included), gone("u1", BEGIN + HOUR, included), unit(1)))
+    assert [(charge.unit_id, charge.reversed, charge.covered) for charge in record.charges] == [
+        ("u0", True, "included"), ("u1", True, "included"), ("late-1", False, "included"),
+        ("u9", True, ""), ("u9", False, "included"),
+    ]  # fmt: skip
+
+
+OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_micros=20 * CENT))
+
+
+@pytest.mark.parametrize(
+    ("units", "note"),
+    [
+        ([gone(charge=None)], "cannot have no charge; count it anew (U10)."),
+        ([gone(charge=replace(PAID, plan="silver"))], "cannot cost USD 0.20 on plan silver; count it anew (P1)."),
+        ([gone(charge=replace(PAID, price_micros=1))],
+         "cannot cost USD 0.000001 on plan standard; count it anew (P1)."),
+        ([gone(charge=replace(PAID, parts=()))],
+         "costs USD 0.20, of which credit is known to have paid USD 0.00 (C6, C8)."),
+        ([gone(charge=replace(PAID, parts=(replace(GRANT, granted_us=T0 + 1),)))],
+         "units: grant acme/welcome is another one than was counted; count anew (C8)."),
+        ([gone(), gone("u1", BEGIN, replace(PAID, parts=(OVER[1],)))],
+         "units: grant acme/old would hold more than it was given (L1)."),
+        ([replace(gone(), from_us=BEGIN + HOUR)],
+         "becomes what no unit becomes: it comes, goes, or moves within its day (U5)."),
+        ([moved(BEGIN - 1)], "becomes what no unit becomes: it comes, goes, or moves within its day (U5)."),
+        ([LateUnit("u0", "session", BEGIN, -1, -1, charge=PAID)], "cannot have a charge; count it anew (U10)."),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_a_unit_must_be_what_it_can_have_cost(units: list[LateUnit], note: str) -> None:
+    """P1, U10, C6, C8, L1: nothing is given back on a mistaken word."""
+    story, _ = counted()
+    (record,) = story.tell(admit(*units))
+    assert record.kind == "command_refused"
+    assert record.note.endswith(note)
+
+
+def test_nothing_is_admitted_that_an_event_in_time_could_still_touch() -> None:
+    """U11: METER would go on from what it knows, and the units be billed twice."""
+    story, _ = counted()
+    complete = story.machine.sources.clock.complete_us
+    (record,) = story.tell(replace(admit(gone()), body=replace(admit(gone()).body, until_us=complete)))
+    assert record.note == "until: events up to 2026-01-11T00:00:00Z may still arrive and change the units (U11)."
+    (record,) = story.tell(replace(admit(gone()), body=replace(admit(gone()).body, until_us=complete - 1)))
+    assert record.kind == "late_admitted"

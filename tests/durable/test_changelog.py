@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from streams.durable.changelog import CorruptChangelog, StateFold, position_output, state_outputs
+from streams.durable.changelog import POSITION_KEY, CorruptChangelog, StateFold, position_output, state_outputs
 from streams.durable.machine import Output
 from tests.durable.fakes import Record, SumMachine
 
@@ -109,3 +111,68 @@ def test_the_same_position_again_changes_nothing() -> None:
 def test_a_record_that_cannot_be_read_stops_the_recovery(key: bytes | None, value: bytes | None, what: str) -> None:
     with pytest.raises(CorruptChangelog, match=f"changelog offset 7: {what}"):
         StateFold().records([Record(7, key, value)])
+
+
+Log = list[tuple[int, bytes, bytes | None, tuple[tuple[str, bytes], ...]]]
+
+
+def logged(parts: Iterable[Output]) -> Log:
+    return [(at, part.key or b"", part.value, tuple(part.headers)) for at, part in enumerate(parts)]
+
+
+def compacted(log: Log, first: int, end: int) -> Log:
+    """What a cleaning leaves: below `end`, each record that is not followed by another of its key between `first` (what
+    was cleaned before) and `end`. From `end` on nothing is touched, above all not the segment that is written to."""
+    newest = {key: at for at, key, _, _ in log if first <= at < end}
+    return [entry for entry in log if entry[0] >= end or newest.get(entry[1], -1) <= entry[0]]
+
+
+def recovered(log: Log) -> tuple[int | None, dict[bytes, int]]:
+    fold, machine = StateFold(), SumMachine()
+    fold.records(Record(*entry) for entry in log)
+    fold.check()
+    fold.restore_into(machine)
+    return fold.position, machine.sums
+
+
+def test_state_that_compaction_took_from_under_the_position_is_refused_and_not_taken_for_none() -> None:
+    """Law 8: the process died before position 4, nobody ran for longer than the compaction's lag, and of `a` only what
+    no position covers is left. While compaction has not come so far, it is the state at 2."""
+    log = logged([*state(1, b=1), at(1), *state(2, a=1), at(2), *state(4, a=3)])
+    assert recovered(log) == (2, {b"a": 1, b"b": 1})
+    assert recovered(compacted(log, 0, 4)) == (2, {b"a": 1, b"b": 1})
+    with pytest.raises(CorruptChangelog, match="its newest position is 2, and what b'a' was then may be gone; restore"):
+        recovered(compacted(log, 0, 5))
+    assert recovered(logged([at(0), *state(4, a=3)])) == (0, {})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    batches=st.lists(st.dictionaries(st.sampled_from("abcd"), st.one_of(st.none(), st.integers(0, 9)), max_size=4)),
+    cut=st.integers(0, 4),
+    cleanings=st.lists(st.floats(0, 1), max_size=3),
+)
+def test_whatever_compaction_removed_the_state_is_that_of_the_position_or_refused(
+    batches: list[dict[str, int | None]], cut: int, cleanings: list[float]
+) -> None:
+    """Laws 1 and 8, over any batches, the last of them cut off anywhere before its position, and any cleanings."""
+    truth: dict[bytes, int] = {}
+    parts: list[Output] = [at(0)]
+    for number, batch in enumerate(batches, 1):
+        whole = number < len(batches)
+        written = state(number, **dict(list(batch.items())[: None if whole else cut]))
+        parts += [*written, at(number)] if whole else written
+        for key, value in batch.items() if whole else ():
+            truth[key.encode()] = -1 if value is None else value
+    wanted = {key: value for key, value in truth.items() if value >= 0}
+    log, first = logged(parts), 0
+    assert recovered(log) == (max(0, len(batches) - 1), wanted)
+    for share in cleanings:
+        end = first + round(share * (len(parts) - first))
+        log, first = compacted(log, first, end), end
+        try:
+            assert recovered(log) == (max(0, len(batches) - 1), wanted)
+        except CorruptChangelog:
+            position = max(at for at, part in enumerate(parts) if part.key == POSITION_KEY)
+            assert first > position, "all before what no position covers was cleaned, at least"
+            return

@@ -519,20 +519,29 @@ def test_a_record_that_accounts_refused_is_put_back_as_the_command_it_was_to_be(
 
 def test_u6_a_late_event_is_billed_after_all_by_an_operator_and_everything_still_adds_up(live: Live) -> None:
     now = datetime.now(UTC)
-    for identity, hours in (("t-1", 0), ("t-2", 26)):
-        live.publish(event("tardy", identity, now - timedelta(hours=hours)), key=b"tardy/helper/web/u1")
+    for identity, minutes in (("t-1", 0), ("t-2", 26 * 60), ("t-3", 26 * 60 - 20), ("t-4", 26 * 60 - 10)):
+        live.publish(event("tardy", identity, now - timedelta(minutes=minutes)), key=b"tardy/helper/web/u1")
     charges = "SELECT count() AS n FROM charges WHERE workspace = 'tardy'"
     live.eventually(charges, lambda rows: int(rows[0]["n"]) == 1)
-    live.eventually("SELECT count() AS n FROM late WHERE workspace = 'tardy'", lambda rows: int(rows[0]["n"]) == 1)
-    (listed,) = [json.loads(line) for line in _operate(live, "late", "list", "tardy", "--json").splitlines()]
-    assert (listed["id"], listed["admitted"]) == ("t-2", "")
+    live.eventually("SELECT count() AS n FROM late WHERE workspace = 'tardy'", lambda rows: int(rows[0]["n"]) == 3)
+    listed = [json.loads(line) for line in _operate(live, "late", "list", "tardy", "--json").splitlines()]
+    assert [(one["id"], one["admitted"]) for one in listed] == [("t-2", ""), ("t-3", ""), ("t-4", "")]
 
-    admit = ("late", "admit", "t-2", "--workspace", "tardy", "--reason", "a gateway was down")
+    why = ("--workspace", "tardy", "--reason", "a gateway was down")
+    admit = ("late", "admit", "t-2", *why)
     assert "nothing is billed yet" in _operate(live, *admit)
     assert "done: late_admitted, ledger record" in _operate(live, *admit, "--yes")
     live.eventually(charges, lambda rows: int(rows[0]["n"]) == 2)
     assert "was admitted before, by operator:" in _operate(live, *admit, "--yes", fails=True)
     assert "was admitted by operator:" in _operate(live, "explain", "tardy", "t-2")
+    # One of its own, and one that joins it to the first: what the second cost is given back (C8).
+    assert "net: charges USD 0.20" in _operate(live, "late", "admit", "t-3", *why, "--yes")
+    joined = _operate(live, "late", "admit", "t-4", *why, "--yes")
+    assert "net: gives back USD 0.20" in joined
+    assert "grant:tardy/welcome: +0.20" in joined
+    live.eventually(
+        "SELECT sum(sign) AS n FROM ledger_charges WHERE workspace = 'tardy'", lambda r: int(r[0]["n"]) == 2
+    )
     _operate(live, "reconcile")
 
 

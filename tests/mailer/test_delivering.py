@@ -82,6 +82,25 @@ async def test_a3_killed_any_number_of_times_none_is_lost_and_repeats_are_at_mos
     assert len({output.value for output in world.to(INTERACTIONS)}) == 6
 
 
+@pytest.mark.parametrize("answer", [Accepted("250 OK"), Failed("550 no such user", "bad_address")])
+async def test_law_1_nothing_is_remembered_that_was_not_told_first(answer: Accepted | Failed) -> None:
+    """Killed in the midst of telling anything: in the end all of it was told."""
+    undisturbed = World(Receiver(answer, answer))
+    undisturbed.alerts = [record(notice(), 0)]
+    await until_quiet(undisturbed)
+    for number in range(1, undisturbed.tellings + 1):
+        world = World(Receiver(answer, answer))
+        world.alerts, world.dies_in_telling = [record(notice(), 0)], number
+        lives = [await world.live()]
+        while lives[-1] is False or list(world.desk.waiting()):
+            world.now_us += 3600 * SECOND
+            lives.append(await world.live())
+        assert lives.count(False) == 1
+        assert {s.status for s in world.steps()} >= {s.status for s in undisturbed.steps()}
+        assert len(world.dead()) == len(undisturbed.dead())
+        assert len({o.value for o in world.to(INTERACTIONS)}) == len(undisturbed.to(INTERACTIONS))
+
+
 async def test_a2_the_same_alert_told_again_sends_nothing_more() -> None:
     world = World()
     world.alerts = [record(notice(), 0), record(notice(), 1)]

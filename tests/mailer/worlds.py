@@ -71,6 +71,9 @@ class World:
         self.alerts: list[RawRecord] = []
         self.retries: list[RawRecord] = []
         self.published: list[Output] = []
+        self.tellings = 0
+        self.dies_in_telling = 0
+        """Of the calls that tell something, the number of the one in which a process dies before it has told it."""
         self.webhooks: dict[str, list[Any]] = {}
         self.now_us = T0
         self.desk = Desk(0, POLICY)
@@ -85,6 +88,9 @@ class World:
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         """See `produce`."""
+        self.tellings += len(outputs) > 0
+        if outputs and self.tellings == self.dies_in_telling:
+            raise Killed
         self.published += outputs
 
     async def live(self, kill: KillPoint | None = None) -> bool:

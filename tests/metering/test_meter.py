@@ -123,6 +123,22 @@ def test_u6_older_than_the_lateness_is_set_aside_and_exactly_as_old_is_not() -> 
     assert b'"id":"c"' in (late.value or b"")
 
 
+def test_u6_what_was_closed_stays_so_when_more_lateness_is_allowed_later() -> None:
+    """U11: its units are final, and late events may have been admitted into that time; also in a session still open."""
+    closed = T0 + 2 * DAY
+    meter, _ = run([value(T0, "a"), value(closed - 5 * MINUTE, "b"), tick(closed + DAY)])
+    patient = MeterPartition(0, MeterPolicy(lateness_us=7 * DAY, interaction_partitions=1, account_partitions=1))
+    for key, content in meter.take_changes():
+        if content is not None:
+            patient.restore(key, content)
+    patient.restored(meter.checkpoint())
+    late = [value(T0 + MINUTE, "c"), value(closed - MINUTE, "d"), value(closed - 1, "e", user="v")]
+    outputs = patient.step([record(3 + at, content) for at, content in enumerate([*late, value(closed, "f")])])
+    assert [output.topic for output in outputs] == [LATE, LATE, LATE]
+    assert b"closed while less was allowed" in (outputs[0].value or b"")
+    assert (patient.outcomes.late, patient.outcomes.joined) == (3, 1)
+
+
 def test_u6_from_the_future_is_rejected_and_moves_no_watermark() -> None:
     meter = MeterPartition(0, POLICY)
     ahead = 5 * MINUTE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date
+from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from projections.connect import connect, ensure_database
 from projections.explain import explain_entry, explain_event
 from projections.late import NotAdmissible, admission, found, late_events
+from projections.loader.records import TopicPartition
 from projections.migrate import migrate
 from projections.ranges import Days
 from projections.reconcile import Spans, reconcile
@@ -23,7 +25,9 @@ from projections.usage import units_by_user
 from projections.what_if import Terms, what_if
 from schemas.changes import Contract
 from schemas.commands import AdmitLate, ApproveUpgrade, CreateWorkspace
+from schemas.instants import datetime_of
 from schemas.ledger import LedgerRecord
+from schemas.topics import REJECTED
 from tests.projections.loading import FlakyClient, load_all
 from tests.projections.whole_world import DAY, HOUR, LATENESS, MINUTE, T0, WholeWorld
 
@@ -38,6 +42,8 @@ def late_world() -> WholeWorld:
     world.say(T0 + 2 * HOUR, "ann", id="talk")
     world.say(T0 + 2 * HOUR + 10 * MINUTE, "ann", direction="outbound")
     world.say(T0 + 2 * HOUR, "bob", direction="outbound")  # the app began, and nobody answered
+    for minute in (0, 10, 35, 45):  # two conversations
+        world.say(T0 + 12 * HOUR + minute * MINUTE, "kim", id=f"kim {minute}")
     world.order(T0 + 2 * DAY, ApproveUpgrade(Contract(0, 1, "monthly", "overage", 50_000)))
     world.say(T0 + 3 * DAY, "ann")
     world.tick(T0 + 8 * DAY)
@@ -47,10 +53,12 @@ def late_world() -> WholeWorld:
         ("inside", 2 * HOUR + 5 * MINUTE, "ann", {}), ("before", 2 * HOUR - 5 * MINUTE, "ann", {}),
         ("answer", 2 * HOUR + MINUTE, "bob", {}), ("contract", 3 * DAY + HOUR, "ann", {}),
         ("notice", 6 * HOUR, "ann", {"type": "quarterhour.notification.v1", "direction": "outbound"}),
+        ("join", 12 * HOUR + 22 * MINUTE, "kim", {}), ("agent", 7 * HOUR, "ann", {"actor": "human_agent"}),
         ("test", 6 * HOUR, "eve", {"environment": "test"}), ("new", 8 * DAY - 6 * HOUR - 5 * MINUTE, "eve", {}),
     ):  # fmt: skip
         world.say(T0 + at, user, id=id, **more)
     world.say(T0 + 5 * HOUR, "ann", id="own 1")  # again
+    world.say(T0 + 2 * HOUR, "ann", id="talk")
     return world
 
 
@@ -105,6 +113,15 @@ def added(body: AdmitLate) -> list[tuple[str, int, int, int]]:
         ]),
         (["longer"], [("session", 2 * HOUR + 20 * MINUTE, 1, 1)]),
         (["answer"], [("conversation", 2 * HOUR, 0, 1), ("session", 2 * HOUR, 0, 1)]),
+        (["inside"], []),
+        (["before"], [
+            ("conversation", 2 * HOUR - 5 * MINUTE, 0, 0), ("session", 2 * HOUR - 5 * MINUTE, 0, 0),
+            ("session", 2 * HOUR + 10 * MINUTE, 1, 0),
+        ]),
+        (["join"], [
+            ("session", 12 * HOUR + 22 * MINUTE, 0, 0), ("conversation", 12 * HOUR + 35 * MINUTE, -1, -1),
+            ("session", 12 * HOUR + 45 * MINUTE, 1, 1),
+        ]),
         (["notice"], [
             ("conversation", 6 * HOUR, 1, 0), ("notification", 6 * HOUR, 1, 1), ("session", 6 * HOUR, 1, 0),
         ]),
@@ -113,22 +130,23 @@ def added(body: AdmitLate) -> list[tuple[str, int, int, int]]:
 def test_what_late_events_add_is_counted_anew(
     books: Books, ids: list[str], units: list[tuple[str, int, int, int]]
 ) -> None:
-    """U1, U2, U8, U12: units of their own, one session more of a conversation, a user who speaks after all."""
+    """U1, U2, U8, U12: units of their own, one session more of a conversation, a user who speaks after all; nothing, a
+    start that moves, two conversations that are one."""
     assert added(books.wanted(*ids)) == units
 
 
 @pytest.mark.parametrize(
     ("ids", "why"),
     [
-        (["before"], "it would change units .* already: the conversation of 2026-01-01T02:00:00Z, the session of"),
-        (["inside"], r"it adds no unit: it lies in units that are counted, or repeats an event \(U1, U2, U7\)"),
+        (["talk"], r"talk repeats an event that counts already: it changes nothing \(U7\)"),
+        (["agent"], r"agent: what a human agent does is no activity of the app, nor billed \(U12\)"),
         (["test"], r"test traffic is counted apart and never billed \(U12\)"),
         (["own 1", "answer"], "of different users, apps or channels"),
         (["new"], r"events in time may still change it: .* everything up to 2026-01-08T18:10:00Z is closed \(U11\)"),
     ],
 )  # fmt: skip
-def test_what_would_change_what_is_billed_is_refused(books: Books, ids: list[str], why: str) -> None:
-    """U5, U6: and what adds nothing, is test traffic, or may still change."""
+def test_what_changes_nothing_or_may_still_change_is_refused(books: Books, ids: list[str], why: str) -> None:
+    """U6, U7, U11, U12."""
     with pytest.raises(NotAdmissible, match=why):
         books.wanted(*ids)
 
@@ -154,7 +172,7 @@ def test_admitted_events_are_billed_explained_and_reconciled(books: Books) -> No
     after = reconcile(books.client, SPANS)
     assert (after.differences, after.recounted_units) == ((), before.recounted_units + 3 + 0 + 2 + 1)
     days = Days(date(2026, 1, 1), date(2026, 1, 1), ZoneInfo("UTC"))
-    assert [(point.units, point.micros) for point in trend(books.client, "acme", days)] == [(3, 600_000)]
+    assert [(point.units, point.micros) for point in trend(books.client, "acme", days)] == [(5, 1_000_000)]
     _check_that_all_models_agree(books)
     with pytest.raises(NotAdmissible, match=f"was admitted before, by operator:root, ledger record {own.sequence}"):
         books.wanted("own 2")
@@ -173,17 +191,23 @@ def test_admitted_events_are_billed_explained_and_reconciled(books: Books) -> No
     assert (spoke.outcome, [event.id for event in spoke.units[0].events][-1]) == ("billed", "answer")
 
 
-def _check_that_all_models_agree(books: Books) -> None:
-    """T1, U6: usage, units, trends, statement and ledger tell the same of what was admitted as of what was not."""
-    client, january = books.client, Days(date(2026, 1, 1), date(2026, 1, 31), ZoneInfo("UTC"))
+def _units_by_day(client: Client) -> list[tuple[str, date, int, int]]:
+    """Units and billable ones by kind and day, the same from `units` and from `usage_daily`."""
     of_units = "SELECT kind, toDate(start) AS day, count(), countIf(billable) FROM units WHERE environment = 'live'"
     units = client.query(f"{of_units} GROUP BY kind, day ORDER BY kind, day").result_rows
     of_days = "SELECT kind, day, sum(units), sum(billable_units) FROM usage_daily WHERE environment = 'live'"
     assert client.query(f"{of_days} GROUP BY kind, day ORDER BY kind, day").result_rows == units
+    return [tuple(row) for row in units]
+
+
+def _check_that_all_models_agree(books: Books) -> None:
+    """T1, U6: usage, units, trends, statement and ledger tell the same of what was admitted as of what was not."""
+    client, january = books.client, Days(date(2026, 1, 1), date(2026, 1, 31), ZoneInfo("UTC"))
+    units = _units_by_day(client)
     first = date(2026, 1, 1)
     billable = {kind: some for kind, day, _, some in units if day == first}
-    # Ann's talk, and her own of five o'clock; bob has answered. Of sessions one more each by "longer" and "own 3".
-    assert billable == {"conversation": 3, "session": 5}
+    # Ann's talk, her own of five o'clock; bob has answered; kim's two. Of sessions one more each by "longer" and "own 3".
+    assert billable == {"conversation": 5, "session": 7}
     trends = {(point.period, point.unit): point.units for point in trend(client, "acme", january, by=("unit",))}
     assert (trends[first, "conversation"], trends[first, "session"]) == (billable["conversation"], 0)
     contract = {kind: some for kind, day, _, some in units if day == date(2026, 1, 4)}
@@ -193,13 +217,94 @@ def _check_that_all_models_agree(books: Books) -> None:
     charged = sum(-charge.price_micros if charge.reversed else charge.price_micros for charge in posted)
     assert said is not None
     assert said.charged_micros == sum(point.micros for point in trend(client, "acme", january)) == charged
-    assert sum(line.charged_units for line in said.charges) == sum(trends.values()) + 1 == 5
+    assert sum(line.charged_units for line in said.charges) == sum(trends.values()) + 1 == 7
     (ann, bob) = [row for row in units_by_user(client) if row.workspace == "acme" and row.user in ("ann", "bob")]
     assert (ann.conversations, ann.sessions, bob.conversations, bob.sessions) == (4, 6, 1, 1)
     plan = books.world.catalog.plan_of_kind("contract")
     assert plan is not None
     lines = what_if(client, "acme", january, Terms(plan, price_micros=1)).lines
     assert sum(line.units for line in lines) == sum(some for kind, _, _, some in units if kind == "session")
+
+
+def test_what_an_admission_takes_back_returns_to_who_paid_and_is_explained(books: Books) -> None:
+    """L6, L7, U5, C8: two conversations that a late event makes one, one that starts earlier, one that only goes on."""
+    before = _units_by_day(books.client)
+    joined = books.admit("join")
+    (second,) = joined.charges
+    assert (second.reversed, second.unit_kind, second.start_us) == (True, "conversation", T0 + 12 * HOUR + 35 * MINUTE)
+    lines = [(line.account, line.amount_micros) for line in joined.lines]
+    assert lines == [("usage:conversation", -200_000), ("grant:acme/welcome", 200_000)]
+    # Of kim's conversations one went, and there is a session more.
+    changes = {"conversation": (-1, -1), "session": (1, 1)}
+    assert _units_by_day(books.client) == [
+        (kind, day, units + more, billable + paid)
+        for kind, day, units, billable in before
+        for more, paid in [changes.get(kind, (0, 0)) if day == date(2026, 1, 1) else (0, 0)]
+    ]
+    assert (books.admit("before").charges, books.admit("inside").charges) == ((), ())
+    _units_by_day(books.client)
+    moved = (
+        "SELECT start, billable, change, closed, last FROM units WHERE user = 'ann' AND kind = 'conversation' "
+        "ORDER BY start LIMIT 1"
+    )
+    ((start, billable, change, closed, last),) = books.client.query(moved).result_rows
+    begun = datetime_of(T0 + 2 * HOUR - 5 * MINUTE)
+    assert (start.replace(tzinfo=UTC), billable, change, closed) == (begun, True, "admitted", True)
+    assert last is not None, "what METER said of it stays: when it ended"
+    assert reconcile(books.client, SPANS).differences == ()
+    entry = explain_entry(books.client, "acme", joined.sequence)
+    assert entry is not None
+    (unit,) = entry.units
+    assert "so it never was (U5). What it cost was given back in ledger record" in unit.why
+    for id, first in (("kim 35", "kim 0"), ("join", "kim 0"), ("talk", "before"), ("inside", "before")):
+        told = explain_event(books.client, id, "acme")[0]
+        assert (told.outcome, told.units[0].events[0].id) == ("billed", first)
+        assert told.units[0].unit.start == told.units[0].events[0].time
+    with pytest.raises(NotAdmissible, match="was admitted before, by operator:root"):
+        books.wanted("inside")
+
+
+def test_whatever_is_admitted_in_whatever_order_a_recount_agrees(clickhouse_server: str) -> None:
+    """L6, U5, U6, P3, U10: random talk around midnight, and late events that come into it one after another; on
+    Standard and, for some, under a contract that begins in the midst of it."""
+    random, name = Random(1), "late_random"
+    ensure_database(f"{clickhouse_server}/{name}")
+    client = connect(f"{clickhouse_server}/{name}")
+    migrate(client)
+    world, houses = WholeWorld(), [f"w{number}" for number in range(8)]
+
+    def say(house: str, minutes: list[int]) -> None:
+        for minute in minutes:
+            direction = random.choice(("inbound", "inbound", "outbound"))
+            world.say(T0 + DAY + minute * MINUTE, "ann", workspace=house, direction=direction)
+
+    def talk(minute: int) -> list[int]:
+        return [minute := minute + random.choice((5, 14, 16, 20, 25, 28)) for _ in range(7)]
+
+    for house in houses:
+        world.order(T0, CreateWorkspace("olga"), workspace=house)
+        say(house, talk(-150))
+        if random.random() < 0.5:
+            terms = random.choice((Contract(0, 2, "monthly", "block"), Contract(0, 2, "monthly", "overage", 50_000)))
+            world.order(T0 + DAY + 20 * MINUTE, ApproveUpgrade(terms), workspace=house)
+        say(house, talk(15))
+    world.tick(T0 + 8 * DAY)
+    for house in houses:
+        say(house, random.sample(range(-150, 150), 6))
+    for _ in range(3):
+        asyncio.run(load_all(client, world.log))
+        for house in houses:
+            left = [one.name for one in late_events(client, house) if not one.admitted]
+            chosen = random.sample(left, min(len(left), random.choice((1, 2))))
+            if chosen:
+                world.order(T0 + 9 * DAY, admission(client, found(client, chosen), WHY, SPANS), workspace=house)
+    asyncio.run(load_all(client, world.log))
+    admitted = [record for record in world.ledger if record.kind == "late_admitted"]
+    differences = reconcile(client, SPANS).differences
+    client.command(f"DROP DATABASE {name} SYNC")
+    client.close()
+    assert (world.refusals(), differences, world.log.records[TopicPartition(REJECTED, 0)]) == ([], (), [])
+    assert sum(charge.reversed for record in admitted for charge in record.charges) > 2
 
 
 def test_a_forged_admission_is_found(books: Books) -> None:

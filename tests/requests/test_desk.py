@@ -126,6 +126,16 @@ async def test_the_record_of_any_old_command_is_found_without_reading_the_ledger
         assert topic.read_records < 2 * NEAR + 100 * 20, "a twentieth of a million would be the same"
 
 
+async def test_of_two_records_of_one_command_id_the_one_at_its_offset_is_found(story: Story) -> None:
+    """Law 3: another content under the id was refused later; who gave that is not told what the first led to."""
+    first, again = story.replies[1], story.replies[3]
+    assert first.record is not None
+    assert again.record is not None
+    assert (first.record.cause, first.record.kind) == (again.record.cause, "credit_added")
+    for reply in (first, again):
+        assert await find_record(Topic(story.ledger), old_of(reply)) == reply.record
+
+
 async def test_it_is_found_when_the_offset_is_not_known_or_old_records_lie_behind_newer_ones(busy: Story) -> None:
     """A version that noted no offset; a restart's repeats; a paused worker's records (law 3)."""
     random = Random(11)

@@ -10,11 +10,12 @@ FROM
         WHERE workspace = {workspace:String} AND app = {app:String} AND channel = {channel:String} AND user = {user:String}
             AND environment = {environment:String}
         UNION ALL
-        -- U6: those of late events that were admitted.
+        -- U6: what late events did to them that were admitted.
         SELECT
             JSONExtractString(unit, 'unit_id') AS unit_id, JSONExtractString(unit, 'kind') AS kind,
-            fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC') AS start, 'admitted' AS change,
-            toUInt64(-1) AS revision
+            fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC') AS start,
+            if(JSONExtractInt(unit, 'delta') < 0, 'retracted', 'admitted') AS change,
+            toUInt64(1e12) + sequence AS revision
         FROM ledger_changes
         ARRAY JOIN JSONExtractArrayRaw(body, 'units') AS unit
         WHERE workspace = {workspace:String} AND ledger_changes.change = 'late_admitted' AND app = {app:String}

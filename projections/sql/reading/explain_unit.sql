@@ -1,17 +1,18 @@
--- The newest revision of a unit, retracted or not; or what an operator admitted late events as (U6).
+-- The newest revision of a unit, retracted or not; or what late events made of it that were admitted (U6).
 SELECT unit_id, kind, workspace, app, channel, user, environment, start, billable, conversation_id, change, last, revision
 FROM
 (
     SELECT
         unit_id, kind, workspace, app, channel, user, environment, start, billable, conversation_id, change, last, revision,
-        false AS admitted
+        toUInt64(0) AS admitted
     FROM unit_events
     WHERE workspace = {workspace:String} AND unit_id = {unit_id:String}
     UNION ALL
     SELECT
         JSONExtractString(unit, 'unit_id'), JSONExtractString(unit, 'kind'), workspace, app,
         JSONExtractString(body, 'channel'), user, 'live', fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC'),
-        toBool(JSONExtractInt(unit, 'billable_delta') = 1), '', 'admitted', NULL, 0, true
+        toBool(JSONExtractInt(unit, 'billable_delta') = 1 OR JSONExtractBool(unit, 'stays_billable')), '',
+        if(JSONExtractInt(unit, 'delta') < 0, 'retracted', 'admitted'), NULL, 0, sequence
     FROM ledger_changes
     ARRAY JOIN JSONExtractArrayRaw(body, 'units') AS unit
     WHERE workspace = {workspace:String} AND change = 'late_admitted' AND JSONExtractString(unit, 'unit_id') = {unit_id:String}

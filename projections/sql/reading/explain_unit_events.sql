@@ -16,7 +16,8 @@ WITH
                 UNION ALL
                 SELECT
                     JSONExtractString(unit, 'unit_id'), JSONExtractString(unit, 'kind'),
-                    fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC'), 'admitted', toUInt64(-1)
+                    fromUnixTimestamp64Micro(JSONExtractInt(unit, 'start_us'), 'UTC'),
+                    if(JSONExtractInt(unit, 'delta') < 0, 'retracted', 'admitted'), toUInt64(1e12) + sequence
                 FROM ledger_changes
                 ARRAY JOIN JSONExtractArrayRaw(body, 'units') AS unit
                 WHERE workspace = {workspace:String} AND ledger_changes.change = 'late_admitted' AND app = {app:String}

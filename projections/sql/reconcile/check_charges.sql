@@ -2,20 +2,24 @@
 -- under which plan, covered by what. A unit gets the id METER, or who admitted late events, gave to the unit of its key,
 -- kind and start.
 WITH
+    -- METER's units by their newest revision, with what admitted late events did to them since (U6).
     live_units AS
     (
-        SELECT
-            unit_id,
-            argMax((workspace, app, channel, user, kind, toUnixTimestamp64Micro(start)), revision) AS unit,
-            argMax((billable, change), revision) AS state
-        FROM unit_events
-        WHERE environment = 'live' AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
+        SELECT unit_id, argMax(known, (admitted, number)) AS unit
+        FROM
+        (
+            SELECT
+                unit_id, (workspace, app, channel, user, kind, toUnixTimestamp64Micro(start)) AS known, 0 AS admitted,
+                revision AS number, toInt64(delta) AS more, toInt64(billable_delta) AS more_billable
+            FROM unit_events
+            WHERE environment = 'live' AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
+            UNION ALL
+            SELECT unit_id, (workspace, app, channel, user, kind, start_us), 1, sequence, delta, billable_delta
+            FROM admitted_units
+            WHERE workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
+        )
         GROUP BY unit_id
-        HAVING state.1 AND state.2 != 'retracted'
-        UNION ALL
-        SELECT unit_id, (workspace, app, channel, user, kind, start_us) AS unit, (true, 'admitted') AS state
-        FROM admitted_units
-        WHERE billable_delta = 1 AND workspace >= {low:String} AND (workspace < {high:String} OR {high:String} = '')
+        HAVING sum(more) > 0 AND sum(more_billable) > 0
     ),
     matched AS
     (
