@@ -206,7 +206,7 @@ def _check_that_all_models_agree(books: Books) -> None:
     units = _units_by_day(client)
     first = date(2026, 1, 1)
     billable = {kind: some for kind, day, _, some in units if day == first}
-    # Ann's talk, her own of five o'clock; bob has answered; kim's two. Of sessions one more each by "longer" and "own 3".
+    # Ann's talk, her own of five o'clock; bob has answered; kim's two. A session more each by "longer" and "own 3".
     assert billable == {"conversation": 5, "session": 7}
     trends = {(point.period, point.unit): point.units for point in trend(client, "acme", january, by=("unit",))}
     assert (trends[first, "conversation"], trends[first, "session"]) == (billable["conversation"], 0)
