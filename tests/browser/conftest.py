@@ -87,7 +87,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.skip(str(problem))
     home = tmp_path_factory.mktemp("browser")
     environment = {
-        **os.environ, "QUARTERHOUR_HOME": str(home), "QUARTERHOUR_SESSION_TIMEOUT_SECONDS": "3",
+        **os.environ, "QUARTERHOUR_HOME": str(home),
         "QUARTERHOUR_CATALOG": str(small_credit_catalog(home)),
     }  # fmt: skip
     world, output = Home(home).world("live"), home / "up.txt"
