@@ -199,6 +199,8 @@ OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_
          "costs USD 0.20, of which credit is known to have paid USD 0.00 (C6, C8)."),
         ([gone(charge=replace(PAID, parts=(replace(GRANT, granted_us=T0 + 1),)))],
          "units: grant acme/welcome is another one than was counted; count anew (C8)."),
+        ([gone(charge=replace(PAID, parts=(replace(OVER[1], grant_id="globex/old", paid_micros=200_000),)))],
+         "units: grant globex/old is another one than was counted; count anew (C8)."),
         ([gone(), gone("u1", BEGIN, replace(PAID, parts=(OVER[1],)))],
          "units: grant acme/old would hold more than it was given (L1)."),
         ([replace(gone(), from_us=BEGIN + HOUR)],
