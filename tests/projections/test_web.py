@@ -122,6 +122,11 @@ def test_t1_t2_the_trend_as_json_and_csv(site: Site) -> None:
     assert csv.headers["content-type"].startswith("text/csv")
     assert csv.text.splitlines()[1] == "2026-04-01,,,,1,0,0,1,200000,0,0,200000"
     assert len(site.get(f"/api{ACME}/trend").json) == 7
+    days = site.get(f"/api{ACME}/trend?{APRIL}").json
+    bars = re.findall(r'<g class="bar"><title>([^<]*)</title>', site.get(f"{ACME}?{APRIL}").text)
+    kinds = ("free", "paid", "due")
+    expected = [f"{day['period']}: {day[f'{kind}_units']} {kind}" for kind in kinds for day in days]
+    assert bars == [words for words in expected if ": 0 " not in words] != []
 
 
 @pytest.mark.parametrize(
