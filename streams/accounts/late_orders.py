@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from schemas.changes import LateCharge, LateEvent, LatePart, LateUnit
+from schemas.changes import LateEvent, LatePart, LateUnit
 from schemas.commands import AdmitLate
 from schemas.errors import excerpt
 from schemas.instants import day_of
 from schemas.topics import INTERACTIONS
 from streams.accounts.changing import POOLS_KEPT
 from streams.accounts.grants import FOR_EVER, GRANT
+from streams.accounts.late_form import parts_of, refuse_form
 from streams.accounts.late_posting import admit
 from streams.accounts.money import instant, usd
 from streams.accounts.orders import Order, Rule
@@ -30,6 +31,9 @@ def names_of(events: Iterable[LateEvent]) -> tuple[str, ...]:
 
 
 def _refuse(order: Order, body: AdmitLate) -> str:
+    why = refuse_form(body)
+    if why:
+        return why
     admitted = order.state.admitted
     for name in names_of(body.events):
         if name in admitted:
@@ -59,8 +63,8 @@ def _refuse_unit(order: Order, body: AdmitLate, unit: LateUnit) -> str:
         return f"{name} changes nothing (U6)."
     if not _is_possible(unit):
         return f"{name} becomes what no unit becomes: it comes, goes, or moves within its day (U5)."
-    standing = standing_at(order.state, order.state.apps.get(body.app), unit.start_us, order.policy)
-    pools = [standing.pool, unit.charge.pool if unit.charge else ""]
+    app = order.state.apps.get(body.app)
+    pools = [standing_at(order.state, app, at_us, order.policy).pool for at_us in (unit.start_us, unit.was_us)]
     if any(pool and _is_forgotten(order, pool) for pool in pools):
         return f"{name} lies in a term whose included units are no longer known (P4)."
     why = _refuse_charge(order, body, unit)
@@ -116,11 +120,6 @@ def _refuse_parts(order: Order, body: AdmitLate) -> str:
         if left + back[part.grant_id] > part.given_micros:
             return f"units: grant {excerpt(part.grant_id)} would hold more than it was given (L1)."
     return ""
-
-
-def parts_of(charge: LateCharge | None) -> tuple[LatePart, ...]:
-    """Who paid for a charge."""
-    return () if charge is None else charge.parts
 
 
 def _is_forgotten(order: Order, pool: str) -> bool:

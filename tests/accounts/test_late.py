@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from schemas.changes import LateAdmitted, LateCharge, LateEvent, LatePart, LateUnit
-from schemas.commands import AdmitLate, Command, CommandBody, CreateApp, PublishApp, Subscribe
+from schemas.changes import Contract, LateAdmitted, LateCharge, LateEvent, LatePart, LateUnit
+from schemas.commands import AdmitLate, ApproveUpgrade, Command, CommandBody, CreateApp, PublishApp, Subscribe
+from schemas.errors import excerpt
 from streams.accounts.policy import policy_of
 from tests.accounts.story import CENT, DAY, HOUR, T0, USD, Story, Teller, amounts, catalog, command, create, funds
 from tests.accounts.test_plans import SMALL
@@ -225,3 +226,62 @@ def test_nothing_is_admitted_that_an_event_in_time_could_still_touch() -> None:
     assert record.note == "until: events up to 2026-01-11T00:00:00Z may still arrive and change the units (U11)."
     (record,) = story.tell(replace(admit(gone()), body=replace(admit(gone()).body, until_us=complete - 1)))
     assert record.kind == "late_admitted"
+
+
+HUGE, FAR = 10**30, 4 * 10**18
+
+
+def told(**facts: object) -> LateUnit:
+    """A unit that goes, paid by a grant that the account does not know."""
+    return gone(charge=replace(PAID, parts=(replace(GRANT, **{"grant_id": "acme/old", **facts}),)))
+
+
+def up_to(until_us: int) -> Command:
+    given = admit(gone())
+    return replace(given, body=replace(given.body, until_us=until_us))
+
+
+MANY = tuple(replace(GRANT, grant_id=f"acme/old/{n:02d}", paid_micros=CENT) for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("given", "note"),
+    [
+        (admit(unit(1, FAR)), f"start_us: {FAR} is implausible; it must lie between 2000 and 2500 (U6)."),
+        (admit(unit(1, 0)), "start_us: 0 is implausible; it must lie between 2000 and 2500 (U6)."),
+        (admit(replace(moved(BEGIN), from_us=HUGE)),
+         f"from_us: {HUGE} is implausible; it must lie between 2000 and 2500 (U6)."),
+        (admit(gone(charge=replace(PAID, start_us=FAR))),
+         f"charge.start_us: {FAR} is implausible; it must lie between 2000 and 2500 (U6)."),
+        (up_to(FAR), f"until_us: {FAR} is implausible; it must lie between 2000 and 2500 (U6)."),
+        (admit(told(given_micros=HUGE)), f"given_micros: {HUGE} is implausible (C7)."),
+        (admit(told(granted_us=HUGE)), f"granted_us: {HUGE} is implausible (C7)."),
+        (admit(told(expires_us=2**62)), f"expires_us: {2**62} is implausible (C7)."),
+        (admit(gone(), events=(replace(E1, offset=HUGE),)), f"offset: {HUGE} is implausible (C7)."),
+        (admit(told(grant_id="acme/" + 246 * "x")),
+         f"grant_id: {excerpt('acme/' + 246 * 'x')} is longer than an account's name can be (L1)."),
+        (admit(*(gone(f"u{n}", charge=replace(PAID, parts=MANY)) for n in range(100))),
+         "body: 314976 bytes are more than 131072; admit fewer events at once (U6)."),
+    ],
+)  # fmt: skip
+def test_what_the_account_or_its_readers_could_not_hold_is_refused_and_stops_nothing(given: Command, note: str) -> None:
+    """Law 7: an instant that no calendar shows, a number that no changelog takes, a record that no broker takes."""
+    story, _ = counted()
+    (record,) = story.tell(given)
+    assert list(story.machine.take_changes()), "and the account can be written down"
+    assert (record.kind, record.note) == ("command_refused", note)
+
+
+def test_a_term_that_is_told_wrongly_is_refused_where_older_terms_are_forgotten() -> None:
+    """P4, law 7: what stands for a term's start need not be a number."""
+    story, teller = Story(), Teller()
+    contract = ApproveUpgrade(Contract(0, 9, "monthly", "block"))
+    story.tell(create(), command("up", contract, T0, "operator"))
+    for month in range(4):
+        story.tell(teller.unit(f"u{month}", BEGIN + month * 31 * DAY, kind="session"))
+    story.tell(teller.clock(BEGIN + 110 * DAY))
+    assert len(story.account().used) == 3
+    late = BEGIN + 100 * DAY
+    charge = LateCharge(late, 0, "enterprise", "included", "@x")
+    (record,) = story.tell(admit(LateUnit("u3", "session", late, -1, -1, charge=charge)))
+    assert record.note.endswith("cannot cost USD 0.00 on plan enterprise; count it anew (P1).")
