@@ -6,6 +6,8 @@ A refused command leaves a record that says why, and changes nothing.
 
 from __future__ import annotations
 
+import msgspec
+
 from schemas.commands import OTHER_CONTENT, AddFunds, AdmitLate, Command, CreateWorkspace, GrantCredit
 from schemas.errors import excerpt
 from schemas.replies import digest_of
@@ -80,4 +82,13 @@ def _refusal(order: Order) -> str:
         return why
     if state.created_us is None and not isinstance(body, CreateWorkspace):
         return f"workspace: {state.workspace} does not exist; it must be created first (W1)."
-    return RULES[type(body)].refuse(order, body)
+    return _unheld(order) or RULES[type(body)].refuse(order, body)
+
+
+def _unheld(order: Order) -> str:
+    """Whether it tells a number that could not be written down with the account: the partition would stop there."""
+    try:
+        msgspec.msgpack.encode(order.command.body)
+    except OverflowError:
+        return "body: a number is beyond 64 bits (C7)."
+    return ""

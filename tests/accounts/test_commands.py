@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.commands import Actor, AddFunds, Command, CreateWorkspace
+from schemas.changes import Contract
+from schemas.commands import Actor, AddFunds, ApproveUpgrade, Command, CreateWorkspace
 from tests.accounts.story import CENT, DAY, T0, USD, Story, amounts, command, create, credit, funds
 from tests.accounts.test_laws import written
 
@@ -122,3 +123,21 @@ def test_ids_as_long_as_the_contract_allows_make_records_the_contract_allows() -
     kinds = [record.kind for record in story.ledger]
     assert kinds == ["workspace_created", "credit_added", "command_refused"]
     assert story.ledger[1].grants[0].grant_id.startswith("acme/payment/sha256:")
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        Contract(10**30, 9, "monthly", "block"),
+        Contract(0, 10**30, "monthly", "block"),
+        Contract(0, 9, "monthly", "block", ends_us=10**30),
+        Contract(0, 9, "monthly", "block", usage_limits={"apps": 10**30}),
+    ],
+)
+def test_a_number_that_no_changelog_takes_is_refused_and_stops_nothing(contract: Contract) -> None:
+    """Law 7, C7: JSON tells numbers of any size, and the account is written down in 64 bits."""
+    story = Story()
+    story.tell(create())
+    (record,) = story.tell(command("up", ApproveUpgrade(contract), T0, "operator"))
+    assert (record.kind, record.note) == ("command_refused", "body: a number is beyond 64 bits (C7).")
+    assert list(story.machine.take_changes()), "and the account can be written down"
