@@ -10,8 +10,9 @@ prefix its tag names, whoever wrote it. What compaction may have taken from unde
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.errors import QuarterhourError
 from schemas.headers import TAG_HEADER
@@ -21,6 +22,8 @@ from streams.durable.reader import PartitionReader
 POSITION_KEY = b"p"
 STATE_PREFIX = b"s"
 _TAG = struct.Struct(">q")
+YOUNG_MS: Final = 12 * 60 * 60 * 1000
+"""Compaction touches nothing younger than a day (`min.compaction.lag.ms`); half of it leaves room for wrong clocks."""
 
 
 class CorruptChangelog(QuarterhourError):
@@ -70,6 +73,7 @@ class StateFold:
         self._positions = 0
         self._next_offset = 0
         self._has_gaps = False
+        self._ahead_since_ms: int | None = None
         # By the changelog's key, each with its tag in front; of a key that is gone the tag alone, and it is in `_gone`.
         self._held: dict[bytes, bytes] = {}
         self._gone: set[bytes] = set()
@@ -78,13 +82,15 @@ class StateFold:
         self._position_overtaken = False
 
     def records(self, records: Iterable[Any]) -> None:
-        """Take changelog records (any objects with offset, key, value and headers), in order."""
+        """Take changelog records (any objects with offset, timestamp_ms, key, value and headers), in order."""
         ahead, next_offset = self._ahead, self._next_offset
         for record in records:
             key, value = record.key, record.value
             if record.offset != next_offset:
                 self._has_gaps = True
             next_offset = record.offset + 1
+            if not ahead:
+                self._ahead_since_ms = record.timestamp_ms
             if value is None or key is None or key[:1] != STATE_PREFIX or record.headers or len(value) < _TAG.size:
                 self.record(record)
                 ahead = self._ahead
@@ -111,14 +117,17 @@ class StateFold:
             raise CorruptChangelog(f"changelog offset {record.offset}: no position tag")
         return bytes(record.value[: _TAG.size])
 
-    def check(self) -> None:
+    def check(self, now_ms: int) -> None:
         """CorruptChangelog if compaction may have taken state from under the newest position.
 
         A batch whose process died before its position leaves state that no position covers. Once such a record is
         old enough, compaction may keep it and remove the one before it, which the position needs. It has not done so
-        while a second position record is there: it would have removed all but the last of those, which lies before.
+        while a second position record is there: it would have removed all but the last of those, which lies before;
+        nor while such a record is young, as it is when a process comes back that died in its first batch after a pause.
         """
-        if self._positions > 1 or not self._has_gaps:
+        if self._positions > 1 or not self._has_gaps or self._ahead_since_ms is None:
+            return
+        if abs(now_ms - self._ahead_since_ms) < YOUNG_MS:
             return
         lost = next((key for key, _, _ in self._ahead if key not in self._held), None)
         if lost is not None and self.position is not None:
@@ -184,6 +193,6 @@ async def recover(bootstrap: str, topic: str, partition: int, machine: Partition
         async for records in reader.read(await reader.beginning(), await reader.end()):
             fold.records(records)
             count += len(records)
-    fold.check()
+    fold.check(time.time_ns() // 1_000_000)
     fold.restore_into(machine)
     return Recovered(fold.position, count, fold.stale, fold.overtaken(topic, partition))

@@ -29,6 +29,7 @@ class Record:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp: int = 0
+    timestamp_ms: int = 0
 
 
 @dataclass

@@ -113,6 +113,8 @@ def test_a_record_that_cannot_be_read_stops_the_recovery(key: bytes | None, valu
         StateFold().records([Record(7, key, value)])
 
 
+DAY_MS = 24 * 60 * 60 * 1000
+"""The records of a log are of instant 0."""
 Log = list[tuple[int, bytes, bytes | None, tuple[tuple[str, bytes], ...]]]
 
 
@@ -127,10 +129,10 @@ def compacted(log: Log, first: int, end: int) -> Log:
     return [entry for entry in log if entry[0] >= end or newest.get(entry[1], -1) <= entry[0]]
 
 
-def recovered(log: Log) -> tuple[int | None, dict[bytes, int]]:
+def recovered(log: Log, now_ms: int = DAY_MS) -> tuple[int | None, dict[bytes, int]]:
     fold, machine = StateFold(), SumMachine()
     fold.records(Record(*entry) for entry in log)
-    fold.check()
+    fold.check(now_ms)
     fold.restore_into(machine)
     return fold.position, machine.sums
 
@@ -144,6 +146,34 @@ def test_state_that_compaction_took_from_under_the_position_is_refused_and_not_t
     with pytest.raises(CorruptChangelog, match="its newest position is 2, and what b'a' was then may be gone; restore"):
         recovered(compacted(log, 0, 5))
     assert recovered(logged([at(0), *state(4, a=3)])) == (0, {})
+
+
+def test_a_process_that_died_in_its_first_batch_after_a_pause_comes_back() -> None:
+    """Laws 1 and 8: all but a new segment is compacted, and there a first batch is cut off that knows a new key. While
+    that is young, compaction cannot have touched it, hence nothing is gone; whatever is older is in doubt."""
+    cut = [*state(1, b=1), at(1), *state(2, b=2), at(2), *state(4, a=3), *state(6, b=3)]
+    log = compacted(logged(cut), 0, 4)
+    assert [entry[0] for entry in log] == [2, 3, 4, 5]
+    for now_ms in (0, DAY_MS // 2 - 1, 1 - DAY_MS // 2):
+        assert recovered(log, now_ms) == (2, {b"b": 2})
+    for now_ms in (DAY_MS // 2, -DAY_MS):
+        with pytest.raises(CorruptChangelog, match="its newest position is 2, and what b'a' was then may be gone"):
+            recovered(log, now_ms)
+
+
+def test_what_is_in_doubt_is_as_old_as_the_oldest_that_no_position_covers() -> None:
+    """A later batch that was cut off as well makes the first no younger; a position that covers all ends it."""
+    old, new = Record(1, b"sa", b"\0" * 7 + b"\x091"), Record(3, b"sb", b"\0" * 7 + b"\x081", timestamp_ms=DAY_MS)
+    position = at(2)
+    between = Record(2, position.key, position.value)
+    for records in ([Record(0, position.key, position.value), old, new], [old, between, new]):
+        fold = StateFold()
+        fold.records(records)
+        with pytest.raises(CorruptChangelog):
+            fold.check(DAY_MS)
+    fold = StateFold()
+    fold.records([Record(1, b"sa", b"\0" * 7 + b"\x011"), between, new])
+    fold.check(DAY_MS)
 
 
 @settings(max_examples=300, deadline=None)
