@@ -19,7 +19,7 @@ from projections.late_units import Span, Standing, agree, changed, within
 from projections.reconcile import Spans
 from projections.recount import KeyEvent, conversations, count_units
 from projections.sql import read_sql
-from schemas.changes import LateCharge, LateEvent, LatePart, LateUnit
+from schemas.changes import MOST_AT_ONCE, LateCharge, LateEvent, LatePart, LateUnit
 from schemas.commands import AdmitLate
 from schemas.errors import QuarterhourError
 from schemas.instants import datetime_of
@@ -110,8 +110,19 @@ def admission(
         )
     admitted = int(client.query(read_sql("late/admitted.sql"), parameters=key).first_row[0])
     units = changed(stand, after, touched, repr((*key.values(), admitted)))
+    check_count("events", len(wanted))
+    check_count("units", len(units))
     named = tuple(LateEvent(one.source, one.id, one.partition, one.offset) for one in wanted)
     return AdmitLate(app, channel, user, named, _charged(client, workspace, units), admitted, reason, until_us)
+
+
+def check_count(what: str, count: int) -> None:
+    """NotAdmissible for more events, or more units that change, than one command can tell."""
+    if count > MOST_AT_ONCE:
+        raise NotAdmissible(
+            f"{count} {what} are more than one admission can tell, {MOST_AT_ONCE}: admit fewer events at once; one "
+            "that alone changes more is a matter of credit (`quarterhour account grant-credit`)"
+        )
 
 
 def _events(

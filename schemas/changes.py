@@ -303,8 +303,10 @@ class LateUnit(Struct, frozen=True, omit_defaults=True):
         return self.stays_billable or self.billable_delta > 0
 
 
-LateEvents = Annotated[tuple[LateEvent, ...], Meta(min_length=1, max_length=100)]
-LateUnits = Annotated[tuple[LateUnit, ...], Meta(max_length=100)]
+MOST_AT_ONCE = 100
+"""Late events, and units that they change, of one admission (U6)."""
+LateEvents = Annotated[tuple[LateEvent, ...], Meta(min_length=1, max_length=MOST_AT_ONCE)]
+LateUnits = Annotated[tuple[LateUnit, ...], Meta(max_length=MOST_AT_ONCE)]
 
 
 class LateAdmitted(Struct, frozen=True, tag_field="change", tag="late_admitted"):

@@ -151,6 +151,18 @@ def test_what_changes_nothing_or_may_still_change_is_refused(books: Books, ids: 
         books.wanted(*ids)
 
 
+def test_what_one_admission_cannot_tell_is_refused_before_it_is_given(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U6: as one event that shifts all sessions of a conversation of two days does."""
+    monkeypatch.setattr("projections.late.MOST_AT_ONCE", 2)
+    with pytest.raises(NotAdmissible, match="3 units are more than one admission can tell, 2: admit fewer events"):
+        books.wanted("join")
+    monkeypatch.setattr("projections.late.MOST_AT_ONCE", 0)
+    with pytest.raises(NotAdmissible, match="1 events are more than one admission can tell, 0: admit fewer events"):
+        books.wanted("inside")
+
+
 def test_an_event_is_named_so_that_it_is_the_only_one(books: Books) -> None:
     with pytest.raises(NotAdmissible, match="own 1: 2 late events have that id; name one of interactions-"):
         found(books.client, ["own 1"], "acme")
