@@ -36,16 +36,21 @@ def admit(order: Order, body: AdmitLate, draft: Draft) -> None:
         charged += [unit] if unit.is_billable else []
         _take_back(order, body, unit, held, draft)
         taken[held.pool] -= held.covered == "included"
+    posted = []
     for unit in charged:
         verdict = judge(order.state, body.app, unit.kind, unit.start_us, None, order.policy, taken)
         if verdict is None:
             continue
         taken[verdict.pool] += verdict.covered == "included"
-        charge(draft, Charge(unit.unit_id, unit.kind, body.app, body.channel, unit.start_us, verdict.price_micros,
-                             verdict.plan, covered=verdict.covered, pool=verdict.pool))  # fmt: skip
+        posted.append(
+            Charge(unit.unit_id, unit.kind, body.app, body.channel, unit.start_us, verdict.price_micros, verdict.plan,
+                   covered=verdict.covered, pool=verdict.pool)
+        )  # fmt: skip
     for pool, count in sorted(taken.items()):
         if count < 0:
             pass_places_on(draft, pool, -count)
+    for one in posted:  # last, so that nothing is owed beside credit that came back (C6)
+        charge(draft, one)
     if draft.charges and body.app not in order.state.apps:
         draft.changes.append(AppAppeared(body.app))
 

@@ -459,9 +459,10 @@ class Naive:
                     self.subs[fee["subject"]]["unpaid"] = None
 
     def correct(self, body: Any) -> None:
-        """U6: what goes is given back, what comes is paid, places that come free go on."""
+        """U6: what goes is given back, places that come free go on, what comes is paid."""
         free: dict[str, int] = {}
-        coming = []
+        coming: list[Any] = []
+        paid: list[tuple[Any, tuple[str, int, str, str]]] = []
         for late in sorted(body.units, key=lambda late: (late.start_us, late.unit_id)):
             held = self.charge_of(late.unit_id) if late.charge else None
             spoken = late.stays_billable or late.billable_delta == 1
@@ -477,13 +478,16 @@ class Naive:
             coming += [late] if spoken else []
         for late in coming:
             wanted = self.cost(body.app, late.kind, late.start_us, None)
-            if wanted:
+            if wanted and wanted[2] == "included":
                 self.post(body.app, late.unit_id, late.start_us, wanted)
-                if wanted[2] == "included":
-                    free[wanted[3]] = free.get(wanted[3], 0) - 1
+                free[wanted[3]] = free.get(wanted[3], 0) - 1
+            elif wanted:
+                paid.append((late, wanted))
         for pool in sorted(free):
             for _ in range(free[pool]):
                 self.promote(pool)
+        for late, wanted in paid:
+            self.post(body.app, late.unit_id, late.start_us, wanted)
 
     def charge_of(self, unit_id: str) -> dict[str, Any] | None:
         return next((x for x in [*self.charges.values(), *self.old] if x["unit"] == unit_id), None)

@@ -181,9 +181,32 @@ def test_a_place_that_comes_free_goes_to_what_takes_its_place_first() -> None:
     included = LateCharge(BEGIN, 0, "essential", "included", story.ledger[4].charges[0].pool)
     (record,) = story.tell(admit(gone(charge=included), gone("u1", BEGIN + HOUR, included), unit(1)))
     assert [(charge.unit_id, charge.reversed, charge.covered) for charge in record.charges] == [
-        ("u0", True, "included"), ("u1", True, "included"), ("late-1", False, "included"),
-        ("u9", True, ""), ("u9", False, "included"),
+        ("u0", True, "included"), ("u1", True, "included"), ("u9", True, ""), ("u9", False, "included"),
+        ("late-1", False, "included"),
     ]  # fmt: skip
+
+
+def test_what_comes_is_paid_by_what_a_place_that_came_free_gives_back() -> None:
+    """C6, P4: a unit from before the subscription comes, one within it goes; nothing is owed beside credit."""
+    credit = {"usd": "0.20"}
+    plans = [{"id": "essential", "offers": [
+        {"period": "monthly", "from": "2000-01-01T00:00:00Z", "fee_usd": "50", "included": 1},
+    ]}]  # fmt: skip
+    story, teller = Story(policy_of(catalog(free_credit=credit, plans=plans))), Teller()
+    bodies: tuple[CommandBody, ...] = (CreateApp("bot"), PublishApp("bot"))
+    story.tell(create(), *(command(f"b{n}", body, T0, "operator") for n, body in enumerate(bodies)))
+    story.tell(command("sub", Subscribe("bot", "essential", "monthly"), BEGIN + DAY, "operator"))
+    within = BEGIN + 2 * DAY
+    (free,) = story.tell(teller.unit("u0", within), teller.clock(within + 2 * DAY))
+    (past,) = story.tell(teller.unit("u9", within + 2 * DAY))
+    assert (free.charges[0].covered, amounts(past)[1]) == ("included", ("welcome", -20 * CENT))
+    included = LateCharge(within, 0, "essential", "included", free.charges[0].pool)
+    (record,) = story.tell(admit(gone("u0", within, included), unit(1)))
+    assert amounts(record) == [
+        ("usage:conversation", 0), ("usage:conversation", -20 * CENT), ("welcome", 20 * CENT),
+        ("usage:conversation", 0), ("usage:conversation", 20 * CENT), ("welcome", -20 * CENT),
+    ]  # fmt: skip
+    assert (record.balances.free_micros, record.balances.due_micros) == (0, 0)
 
 
 OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_micros=20 * CENT))
