@@ -119,9 +119,20 @@ async def answered(question: Awaitable[object], otherwise: str) -> str:
 
 
 async def watch(health: Health, looks: Mapping[str, Look]) -> None:
-    """Look about for ever: run as a task beside the work."""
-    while True:
-        health.turned()
+    """Look about for ever: run as a task beside the work. A look that hangs or fails says nothing about the loop."""
+    async with asyncio.TaskGroup() as looking:
         for what, look in looks.items():
-            health.tell(what, await look())
+            looking.create_task(_look_for_ever(health, what, look))
+        while True:
+            health.turned()
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _look_for_ever(health: Health, what: str, look: Look) -> None:
+    while True:
+        try:
+            words = await look()
+        except Exception as error:  # whatever it is, it is told to whoever asks
+            words = f"{what} cannot be asked: {str(error) or type(error).__name__}"
+        health.tell(what, words)
         await asyncio.sleep(LOOK_SECONDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from schemas.settings import Settings
@@ -63,7 +64,10 @@ class Tracer:
 
     def close(self) -> None:
         """See the class."""
-        self._processor.shutdown()  # type: ignore[no-untyped-call]
+        # Each batch that nobody takes costs a timeout, up to 30 s in all, and our caller may be stopping a worker.
+        closing = Thread(target=self._processor.shutdown, name="spans", daemon=True)
+        closing.start()
+        closing.join(TIMEOUT_SECONDS)
 
 
 def new_tracer(process: str, settings: Settings) -> Tracer | None:

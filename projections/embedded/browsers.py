@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from projections.embedded.errors import ClickHouseError, refusal
 
 _OWN_SITES = ("", "none", "same-origin")
+_LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
+"""As systems write them into their hosts file; no name server gives them to a stranger."""
 
 
 def web_page(headers: Mapping[str, str], *, is_local: bool) -> ClickHouseError | None:
@@ -23,7 +25,7 @@ def web_page(headers: Mapping[str, str], *, is_local: bool) -> ClickHouseError |
     `is_local`: the door listens on loopback, so only this machine's own names lead to it.
     """
     host, origin = headers.get("host", ""), headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and not _is_at(origin, host):
         return _refused("Origin", origin)
     if headers.get("sec-fetch-site", "").lower() not in _OWN_SITES:
         return _refused("Sec-Fetch-Site", headers["sec-fetch-site"])
@@ -36,12 +38,19 @@ def _refused(header: str, value: str) -> ClickHouseError:
     return refusal("ACCESS_DENIED", f"Web pages are not served: {header} is {value[:200]!r}.")
 
 
+def _is_at(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False
+
+
 def _is_of_this_machine(host: str) -> bool:
     try:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return False
-    if name == "localhost" or name.endswith(".localhost"):
+    if name in _LOOPBACK_NAMES or name.endswith(".localhost"):
         return True
     try:
         ipaddress.ip_address(name)

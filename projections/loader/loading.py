@@ -31,12 +31,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoadPolicy:
-    """A batch is full at `enough_records`, or `linger_seconds` after its first record; and
-    hardly above `most_records`. While one is written, the next gathers what comes: many records make few batches.
+    """A batch is full at `enough_records`, or `linger_seconds` after its first record; and hardly above `most_records`
+    and `most_bytes` of values. While one is written, the next gathers what comes: many records make few batches.
     """
 
     enough_records: int = 1_000
     most_records: int = 20_000
+    most_bytes: int = 64 * 1024 * 1024
     linger_seconds: float = 0.1
     patience_seconds: float = 300.0
 
@@ -129,8 +130,8 @@ class Loader:
         """Records of the next batch: enough of them or old enough, and what else comes while the last is written."""
         policy = self.policy
         gathered: list[Run] = []
-        count, deadline = 0, 0.0
-        while not stop.is_set() and count < policy.most_records:
+        count, size, deadline = 0, 0, 0.0
+        while not stop.is_set() and count < policy.most_records and size < policy.most_bytes:
             left = deadline - monotonic() if gathered else policy.linger_seconds
             full = bool(gathered) and (left <= 0 or count >= policy.enough_records)
             if full and (writing is None or writing.done()):
@@ -141,6 +142,7 @@ class Loader:
                 deadline = monotonic() + policy.linger_seconds
             gathered += found
             count += sum(len(run.records) for run in found)
+            size += sum(len(record.value or b"") for run in found for record in run.records)
             if writing is not None and writing.done() and not gathered:
                 await writing
                 break

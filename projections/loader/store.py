@@ -73,15 +73,20 @@ class Store:
             written.result()
 
     def insert(self, batch: Batch, table: tables.Table, columns: Columns) -> None:
-        """One table's rows of a batch; inserted again they are dropped by their token, or what lacks is added."""
-        self._client.insert(
+        """One table's rows of a batch; inserted again they are dropped by their token, or what lacks is added.
+
+        As one block, whatever its size: ClickHouse makes a block's token of the insert's and of how the rows were cut,
+        and whoever finishes a batch has them in another order, which the client would cut elsewhere.
+        """
+        context = self._client.create_insert_context(
             table.name,
-            columns,
-            column_names=table.columns,
+            table.columns,
             column_type_names=[self._types[table.name, column] for column in table.columns],
             column_oriented=True,
             settings={**_INSERT, "insert_deduplication_token": f"{batch.token}-{table.name}"},
         )
+        context.req_block_size = len(columns[0])
+        self._client.insert(table.name, columns, column_names=table.columns, context=context)
 
     def _persist(self, what: str, step: Callable[[], None]) -> None:
         started = time.monotonic()

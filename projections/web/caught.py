@@ -62,14 +62,30 @@ class Catcher:
 
 def read(content: bytes) -> CaughtMail:
     """A message taken apart; never fails, whatever it is."""
-    message = message_from_bytes(content, policy=modern)
-    sender, to, subject, date = (str(message[name] or "") for name in ("From", "To", "Subject", "Date"))
+    try:
+        message = message_from_bytes(content, policy=modern)
+    except Exception:  # the library's parser fails on some headers, in many ways
+        return CaughtMail("", "", "", "", content.decode("utf-8", "replace").replace("\r\n", "\n"), "")
+    sender, to, subject, date = (_header(message, name) for name in ("From", "To", "Subject", "Date"))
     return CaughtMail(sender, to, subject, date, _part(message, "plain"), _part(message, "html"))
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    """As people read it; as it stands there where the library cannot read it."""
+    try:
+        return _shown(str(message[name] or ""))
+    except Exception:
+        return _shown(next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), ""))
+
+
+def _shown(text: str) -> str:
+    """Without the marks of bytes that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _part(message: EmailMessage, kind: str) -> str:
     try:
         part = message.get_body((kind,))
-        return "" if part is None else str(part.get_content()).replace("\r\n", "\n")
-    except (LookupError, ValueError, AttributeError):  # a charset or a structure that nobody knows
+        return "" if part is None else _shown(str(part.get_content())).replace("\r\n", "\n")
+    except Exception:  # a charset, a header or a structure that the library cannot read
         return ""

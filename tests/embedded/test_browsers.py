@@ -11,6 +11,7 @@ from tests.embedded.wire import ask
 PAGES: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    {"Origin": "http://[::1"},
     {"Origin": "http://127.0.0.1:8080"},
     {"Origin": "http://localhost.evil.example"},
     {"Sec-Fetch-Site": "cross-site"},
@@ -36,7 +37,8 @@ def test_a_web_page_neither_writes_nor_reads(served: Served, table: str, headers
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:8123", "db.localhost", "127.0.0.1:8123", "[::1]:8123", "10.1.2.3", ""]
+    "host",
+    ["localhost", "LOCALHOST:8123", "db.localhost", "127.0.0.1:8123", "[::1]:8123", "10.1.2.3", "ip6-localhost:1", ""],
 )
 def test_programs_are_served_by_whatever_name_they_call_this_machine(host: str) -> None:
     assert web_page({"host": host}, is_local=True) is None

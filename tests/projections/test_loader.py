@@ -10,14 +10,17 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from projections.connect import connect, ensure_database
-from projections.loader.journal import Journal, LoaderFault
-from projections.loader.loading import Loader
+from projections.loader import tables
+from projections.loader.journal import Batch, Journal, LoaderFault, slices_of
+from projections.loader.loading import Loader, LoadPolicy
 from projections.loader.records import TopicPartition
+from projections.loader.store import Store
 from projections.migrate import drop_all, migrate
 from projections.positions import loaded_offsets
 from projections.standing import row_counts
 from projections.usage import summary
 from schemas import topics
+from schemas.interactions import MESSAGE
 from tests.projections.fake_source import Log, LogSource, home_of, message
 from tests.projections.loading import DyingClient, FlakyClient, Killed, TearingClient, contents, load_all
 from tests.projections.small_world import EVE, small_world
@@ -122,6 +125,31 @@ async def test_a_record_nobody_can_read_is_kept_as_an_error_and_loading_goes_on(
     assert client.query("SELECT count() FROM interactions WHERE id = 'after'").first_row[0] == 1
 
 
+def test_a_batch_finished_in_another_order_is_there_once_however_large_it_is(client: Client) -> None:
+    """Runs of several partitions come interleaved and are read again one after the other (`Loader._finish`)."""
+    count = 20_040  # the client's estimate of a row's size, from some rows, tells the two orders apart
+    place = TopicPartition(topics.INTERACTIONS, 0)
+    journal = Journal(client)
+    batch = Batch(1, 1, slices_of([(place, 0, count)]))
+    gathered = [_interaction(offset) for offset in range(count)]
+    read_again = gathered[::2] + gathered[1::2]
+    for rows in (gathered, read_again):
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        Store(client, journal).insert(batch, tables.INTERACTIONS, columns)
+    found = client.query("SELECT count(), uniqExact(kafka_offset) FROM interactions").first_row
+    assert tuple(found) == (count, count)
+
+
+async def test_a_batch_is_bounded_in_bytes(client: Client) -> None:
+    log = Log()
+    for number in range(6):
+        log.append(topics.INTERACTIONS, home_of("ann"), message(EVE, id=f"i{number}"))
+    size = len(log.records[TopicPartition(topics.INTERACTIONS, home_of("ann"))][0].value or b"")
+    await load_all(client, log, LoadPolicy(most_bytes=2 * size), most_per_fetch=2)
+    batches = client.query("SELECT next_offset - first_offset FROM load_batches ORDER BY first_offset").result_rows
+    assert batches == [(2,), (2,), (2,)]
+
+
 async def test_a_superseded_loader_stops_before_its_next_data(client: Client) -> None:
     log = Log()
     old = Loader(client, LogSource(log))
@@ -194,6 +222,28 @@ async def test_the_summary_adds_up(client: Client) -> None:
     assert (total.conversations, total.sessions, total.alerts) == (4, 5, 1)
     assert (total.charged_micros, total.due_micros, total.lapsed_micros) == (400_000, 0, 0)
     assert sum(total.outcomes.values()) == 13
+
+
+def _interaction(offset: int) -> tuple[Any, ...]:
+    id = f"{offset}".ljust(600 if offset % 2 == 0 else 6)
+    return (
+        0,
+        offset,
+        EVE // 1000,
+        True,
+        MESSAGE,
+        "s",
+        id,
+        EVE,
+        "acme",
+        "bot",
+        "web",
+        "ann",
+        "inbound",
+        "app",
+        "live",
+        1,
+    )
 
 
 def _command_at(time_us: int) -> bytes:

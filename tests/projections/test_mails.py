@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from clickhouse_connect.driver.client import Client
 
+from projections.web.caught import read
 from schemas.mails import DeliveryStatus, MailStep
 from schemas.topics import MAILS
 from tests.projections.fake_source import Log
@@ -42,3 +44,10 @@ async def test_a_delivery_stands_as_its_latest_step_says_and_a_step_told_twice_i
         ("d3", "planned", 1, 0, "step 3", "d3@acme.example"),
     ]
     assert client.query("SELECT topic FROM load_errors").result_rows == [(MAILS,)]
+
+
+@pytest.mark.parametrize("header", [b"From: a@", b"To: <a@b> [;b", b"Date: Mn, 0[", b"From: a@\xff", b"From: b;a@"])
+def test_a_message_that_the_parser_fails_on_is_read_all_the_same(header: bytes) -> None:
+    mail = read(header + b"\r\nSubject: low\r\nContent-Type: text/plain; charset=nobody-knows\r\n\r\nYour balance\r\n")
+    assert mail.subject == "low"
+    assert all(text.encode("utf-8").decode("utf-8") == text for text in (mail.sender, mail.to, mail.date, mail.text))

@@ -110,6 +110,39 @@ async def test_the_watch_tells_what_it_saw_last_and_that_the_loop_turns(
     await asyncio.gather(watching, return_exceptions=True)
 
 
+async def test_a_look_that_hangs_or_fails_is_no_reason_to_restart(
+    toy: Health, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.001)
+    failed, turned = asyncio.Event(), asyncio.Event()
+    turn = toy.turned
+
+    def noted() -> None:
+        turn()
+        turned.set()
+
+    monkeypatch.setattr(toy, "turned", noted)
+
+    async def hangs() -> str:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def fails() -> str:
+        failed.set()
+        raise OSError("no address")
+
+    watching = asyncio.create_task(watch(toy, {"kafka": hangs, "state": fails}))
+    async with asyncio.timeout(30):
+        await failed.wait()
+        clock.seconds += SILENT_SECONDS + 1
+        turned.clear()
+        await turned.wait()
+    assert toy.healthy().status == 200
+    told_of = {one["what"]: one["words"] for one in json.loads(toy.ready().body)["missing"]}
+    assert told_of == {"kafka": "Kafka has not answered yet", "state": "state cannot be asked: no address"}
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
 def test_metrics_health_and_readiness_are_served_from_a_thread(
     address: str, toy: Health, capsys: pytest.CaptureFixture[str]
 ) -> None:

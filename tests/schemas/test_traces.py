@@ -6,10 +6,11 @@ import json
 import logging
 import subprocess
 import sys
+from threading import Event
 
 import pytest
 
-from schemas import traces
+from schemas import traces, tracing
 from schemas.logs import JsonLines
 from schemas.settings import Settings
 from schemas.traces import TraceContext
@@ -107,3 +108,20 @@ def test_the_share_of_new_traces_is_the_setting() -> None:
             tracer.close()
 
     assert (begun(0.0), begun(1.0)) == (0, 50)
+
+
+def test_a_collector_that_never_answers_does_not_keep_a_process_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer = Tracer("meter", "http://127.0.0.1:9", 0.0)
+    answered, ended = Event(), Event()
+
+    def shutdown() -> None:
+        answered.wait(20)
+        ended.set()
+
+    monkeypatch.setattr(tracing, "TIMEOUT_SECONDS", 0.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(tracer._processor, "shutdown", shutdown)
+        tracer.close()
+    assert not ended.is_set()
+    answered.set()
+    tracer._processor.shutdown()  # type: ignore[no-untyped-call]
