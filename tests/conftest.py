@@ -1,8 +1,26 @@
-"""The order of the whole suite: files that need a real Kafka first, so that two processes do not end on a long one."""
+"""What the suite runs against, and its order: files that need a real Kafka first, so that two processes do not end on
+a long one.
+"""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+from tests.chosen import CHOICES, VARIABLE, containers_chosen
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--servers containers`: the tests' Kafka and ClickHouse are containers."""
+    parser.addoption("--servers", choices=CHOICES, help=f"what tests with servers run against (or {VARIABLE})")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Two test processes are both told."""
+    if (chosen := config.getoption("--servers")) is not None:
+        os.environ[VARIABLE] = chosen
+    containers_chosen()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from schemas.settings import Settings
 from schemas.topics import topic_table
@@ -25,6 +26,21 @@ def spawn(name: str, argv: list[str], log: Path, env: dict[str, str] | None = No
             env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             cwd=Path(__file__).parents[2],
         )  # fmt: skip
+
+
+class RestartableBroker(Protocol):
+    """A Kafka for a trial, wherever it runs. After `kill` and `start` it has the same data and the same port."""
+
+    directory: Path
+    bootstrap: str
+
+    async def start(self) -> None: ...
+
+    async def create_topics(self, settings: Settings) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Broker:

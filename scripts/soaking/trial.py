@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from schemas.settings import Settings
 from schemas.topics import INTERACTIONS
-from scripts.soaking.broker import Broker
+from scripts.soaking.broker import RestartableBroker
 from scripts.soaking.crew import Crew
 from scripts.soaking.load import Load
 from scripts.soaking.verdict import Verdict, judge
@@ -28,7 +28,7 @@ _CHUNK_SECONDS = 0.1
 class Trial:
     """A broker with empty topics, a crew, and a load. Use as an async context manager; the broker is the caller's."""
 
-    broker: Broker
+    broker: RestartableBroker
     settings: Settings
     directory: Path
     load: Load

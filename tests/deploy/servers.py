@@ -19,6 +19,7 @@ from scripts.stack.kafka_node import KafkaNode
 from scripts.stack.ports import free_port
 from scripts.stack.process import ProcessSpec
 from scripts.stack.supervisor import Supervisor
+from tests.chosen import docker_or_skip
 from tests.deploy.composed import ROOT
 
 DATABASE = "quarterhour"
@@ -35,18 +36,6 @@ class Servers:
     """Whether ClickHouse is a server of its own, with users and row policies."""
     freeze: Callable[[bool], None]
     """Stop Kafka's clock, and let it go on: for its clients it is away meanwhile."""
-
-
-def why_no_docker() -> str | None:
-    """Why containers cannot be run here; None when they can."""
-    for arguments in (["docker", "version"], ["docker", "compose", "version"]):
-        try:
-            done = subprocess.run(arguments, capture_output=True, text=True, timeout=20)
-        except OSError as error:
-            return f"no Docker here: {error}"
-        if done.returncode != 0:
-            return f"no Docker engine answers: {done.stderr.strip().splitlines()[0]}"
-    return None
 
 
 @asynccontextmanager
@@ -80,8 +69,7 @@ async def local_servers(folder: Path) -> AsyncIterator[Servers]:
 @asynccontextmanager
 async def container_servers(folder: Path) -> AsyncIterator[Servers]:
     """The services `kafka` and `clickhouse` of docker-compose.yml, by testcontainers."""
-    if (reason := why_no_docker()) is not None:
-        pytest.skip(reason)
+    docker_or_skip()
     from testcontainers.compose import DockerCompose
 
     password = os.environ.get("QUARTERHOUR_CLICKHOUSE_PASSWORD", DATABASE)

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from scripts.soaking.broker import Broker
 from scripts.soaking.load import Load, soak_settings
 from scripts.soaking.trial import Trial
-from scripts.stack.kafka_artifacts import KafkaArtifacts, KafkaUnavailable, kafka_artifacts
+from tests.servers import kafka_or_skip, new_broker
 
 PARTITIONS = 2
 SESSION_SECONDS = 2
@@ -21,20 +20,17 @@ NewTrial = Callable[..., AbstractAsyncContextManager[Trial]]
 
 
 @pytest.fixture(scope="session")
-def kafka_of_this_machine() -> KafkaArtifacts:
-    try:
-        return kafka_artifacts()
-    except KafkaUnavailable as reason:
-        pytest.skip(str(reason))
+def _kafka() -> None:
+    kafka_or_skip()
 
 
 @pytest.fixture
-def new_trial(kafka_of_this_machine: KafkaArtifacts, tmp_path: Path) -> NewTrial:
+def new_trial(_kafka: None, tmp_path: Path) -> NewTrial:
     """A broker with empty topics, a crew without workers, a seeded load."""
 
     @asynccontextmanager
     async def trial(transport: str = "batch", seed: int = 7, **load: Any) -> Any:
-        broker = Broker(kafka_of_this_machine, tmp_path)
+        broker = new_broker(tmp_path)
         await broker.start()
         try:
             settings = soak_settings(

@@ -1,11 +1,11 @@
-"""A whole pipeline for tests: real Kafka, embedded ClickHouse, the workers, in a world of its own."""
+"""A whole pipeline for tests, in a world of its own: real Kafka, ClickHouse (both may be containers), the workers."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from scripts.replay.source import EventLog, Message
 from scripts.stack.home import Home
 from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
+from tests.servers import Container, servers_given
 
 SETTINGS = Settings(session_timeout_seconds=3)
 
@@ -42,8 +43,8 @@ class Totals:
 class Pipeline:
     """A running stack and what tests do with it."""
 
-    def __init__(self, stack: LocalStack) -> None:
-        self.stack = stack
+    def __init__(self, stack: LocalStack, given: Mapping[str, Container]) -> None:
+        self.stack, self.given = stack, given
         self.settings = stack.settings
         self.client: Any = connect(stack.settings.clickhouse_url)
 
@@ -67,6 +68,8 @@ class Pipeline:
 
     def restarts(self, name: str) -> int:
         """How often a part was started again."""
+        if name in self.given:
+            return self.given[name].restarts
         return next(state.restarts for state in self.stack.supervisor.processes() if state.name == name)
 
     async def loaded(self, at_least: int, seconds: float = 120) -> None:
@@ -75,6 +78,10 @@ class Pipeline:
 
     async def killed(self, name: str) -> None:
         """`kill -9` a part, and wait until the supervisor has started it again and ClickHouse answers."""
+        if (server := self.given.get(name)) is not None:
+            await asyncio.to_thread(server.kill)
+            await server.start()
+            return
         before = self.restarts(name)
         os.kill(self.pid(name), signal.SIGKILL)
         await until(lambda: self.restarts(name) > before and self._runs(name) and self._answers(), 120)
@@ -121,8 +128,11 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 async def pipeline(folder: Path, settings: Settings = SETTINGS, *, live: bool = False) -> AsyncIterator[Pipeline]:
     """A pipeline whose data is under `folder`."""
     world = Home(folder).world("test")
-    async with local_stack(world, settings, print, live=live, with_doors=live) as stack:
-        yield Pipeline(stack)
+    async with servers_given(folder) as given:
+        addresses = {name: value for server in given.values() for name, value in server.given.items()}
+        settings = settings.model_copy(update=addresses)
+        async with local_stack(world, settings, print, live=live, with_doors=live) as stack:
+            yield Pipeline(stack, given)
 
 
 def log_of(messages: Iterable[Message], name: str = "test") -> EventLog:

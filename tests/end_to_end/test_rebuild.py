@@ -10,21 +10,18 @@ from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from projections.rebuild import rebuild
 from scripts.replay.publisher import replay
-from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 from scripts.together import answers
 from streams.durable.machine import Output
 from tests.end_to_end.logs import months_of_talk
 from tests.end_to_end.pipeline import Pipeline, log_of, pipeline, steps_of
+from tests.servers import kafka_or_skip
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _kafka() -> None:
-    try:
-        kafka_artifacts(lambda _: None)
-    except KafkaUnavailable as problem:
-        pytest.skip(str(problem))
+    kafka_or_skip()
 
 
 async def test_l5_rebuilt_under_a_running_loader_the_totals_are_the_same(tmp_path: Path) -> None:

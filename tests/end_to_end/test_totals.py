@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from scripts.replay.publisher import replay, sign_ups
-from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 from tests.end_to_end.logs import DAY, months_of_talk
 from tests.end_to_end.pipeline import SETTINGS, Totals, log_of, pipeline, steps_of
 from tests.metering.recount import Message as Counted
 from tests.metering.recount import recount
+from tests.servers import kafka_or_skip
 
 pytestmark = pytest.mark.stack
 SEED = 20240101
@@ -24,10 +24,7 @@ PRICE_MICROS = 200_000
 
 @pytest.fixture(scope="module", autouse=True)
 def _kafka() -> None:
-    try:
-        kafka_artifacts(lambda _: None)
-    except KafkaUnavailable as problem:
-        pytest.skip(str(problem))
+    kafka_or_skip()
 
 
 @pytest.fixture(scope="module")

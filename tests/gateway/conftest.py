@@ -9,18 +9,14 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings
-from scripts.soaking.broker import Broker
-from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.soaking.broker import RestartableBroker
+from tests.servers import new_broker
 
 
 @pytest.fixture(scope="package")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    try:
-        artifacts = kafka_artifacts(lambda _: None)
-    except KafkaUnavailable as reason:
-        pytest.skip(str(reason))
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestartableBroker]:
     folder: Path = tmp_path_factory.mktemp("gateway-kafka")
-    broker = Broker(artifacts, folder)
+    broker = new_broker(folder)
 
     async def begin() -> None:
         await broker.start()

@@ -24,7 +24,7 @@ from schemas.gateway_keys import encode_key
 from schemas.routing import interaction_key, partition_of
 from schemas.settings import Settings
 from schemas.topics import DEFAULT_PARTITIONS, ENTITLEMENTS, GATEWAY_KEYS, INTERACTIONS
-from scripts.soaking.broker import Broker
+from scripts.soaking.broker import RestartableBroker
 from scripts.stack.process import Process, ProcessSpec
 from streams.doors.ingest.modes import BATCH, STRUCTURED
 from streams.doors.ingest.process import command
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.stack
 README = (Path(__file__).resolve().parents[2] / "streams" / "gateway" / "README.md").read_text(encoding="utf-8")
 
 
-def publish(broker: Broker, topic: str, *records: tuple[bytes, bytes]) -> None:
+def publish(broker: RestartableBroker, topic: str, *records: tuple[bytes, bytes]) -> None:
     """With confluent-kafka, acknowledged."""
     producer = confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap})
     for key, value in records:
@@ -51,7 +51,7 @@ def publish(broker: Broker, topic: str, *records: tuple[bytes, bytes]) -> None:
 Stored = dict[int, list[confluent_kafka.Message]]
 
 
-def stored(broker: Broker, workspace: str) -> Stored:
+def stored(broker: RestartableBroker, workspace: str) -> Stored:
     """Every interaction of a workspace by partition, read with confluent-kafka."""
     consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "test"})
     found: Stored = {}
@@ -93,7 +93,9 @@ def identities(found: Stored) -> Counter[str]:
     return Counter(json.loads(message.value())["id"] for messages in found.values() for message in messages)
 
 
-async def test_u3_events_go_in_order_to_the_partition_of_their_key_and_the_receipt_tells_where(broker: Broker) -> None:
+async def test_u3_events_go_in_order_to_the_partition_of_their_key_and_the_receipt_tells_where(
+    broker: RestartableBroker,
+) -> None:
     async with Gateway(broker.bootstrap) as gateway:
         receipts = [
             await gateway.publish(new_event("/g", "order", "a", "c", f"u{n % 7}", "inbound", id=str(n)))
@@ -114,7 +116,7 @@ async def test_u3_events_go_in_order_to_the_partition_of_their_key_and_the_recei
         assert all(numbers == sorted(numbers) for numbers in by_user.values())
 
 
-async def test_e1_allowed_follows_the_topic_and_says_how_stale_it_is(broker: Broker) -> None:
+async def test_e1_allowed_follows_the_topic_and_says_how_stale_it_is(broker: RestartableBroker) -> None:
     def told(*held: Any) -> None:
         publish(broker, ENTITLEMENTS, *((entitlement_key(h.workspace, h.app), msgspec.json.encode(h)) for h in held))
 
@@ -139,7 +141,7 @@ async def test_no_broker_is_an_error_that_says_what_to_do() -> None:
 
 
 async def test_l3_a_broker_killed_while_the_sdk_publishes_loses_nothing_and_nothing_counts_twice(
-    broker: Broker,
+    broker: RestartableBroker,
 ) -> None:
     count = 3_000
     policy = EntitlementPolicy(stale_after_seconds=1.0, stale_view="closed")
@@ -180,7 +182,7 @@ async def test_l3_a_broker_killed_while_the_sdk_publishes_loses_nothing_and_noth
 
 
 @asynccontextmanager
-async def ingest(broker: Broker, *keys: IssuedKey) -> AsyncIterator[httpx.AsyncClient]:
+async def ingest(broker: RestartableBroker, *keys: IssuedKey) -> AsyncIterator[httpx.AsyncClient]:
     """The ingest's own process; the client has the first key."""
     publish(broker, GATEWAY_KEYS, *((one.key.key_id.encode(), encode_key(one.key)) for one in keys))
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -224,7 +226,9 @@ async def post(client: httpx.AsyncClient, events: Sequence[dict[str, Any]] | dic
     return await client.post("/v1/events", content=json.dumps(events), headers={"content-type": kind})
 
 
-async def test_http_answers_with_the_place_in_the_topic_and_a_revoked_key_stops_within_seconds(broker: Broker) -> None:
+async def test_http_answers_with_the_place_in_the_topic_and_a_revoked_key_stops_within_seconds(
+    broker: RestartableBroker,
+) -> None:
     issued, other = issue("http", "", "o", 1), issue("elsewhere", "", "o", 1)
     async with ingest(broker, issued, other) as client:
         answer = await post(client, [event("http", str(n), f"u{n % 5}") for n in range(100)])
@@ -243,7 +247,7 @@ async def test_http_answers_with_the_place_in_the_topic_and_a_revoked_key_stops_
 
 
 async def test_l3_a_broker_killed_while_clients_post_with_retries_loses_nothing_and_nothing_counts_twice(
-    broker: Broker,
+    broker: RestartableBroker,
 ) -> None:
     issued = issue("posted", "", "o", 1)
     statuses: Counter[int] = Counter()
@@ -293,7 +297,9 @@ async def test_the_ingest_says_that_it_needs_an_address(tmp_path: Any) -> None:
     assert b"KAFKA_BOOTSTRAP_SERVERS" in said
 
 
-async def test_the_readmes_program_runs_as_it_stands(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_readmes_program_runs_as_it_stands(
+    broker: RestartableBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
     program = README.split("```python\n")[1].split("```")[0].replace("127.0.0.1:9092", broker.bootstrap)
     body = "\n".join(f"    {line}" for line in program.splitlines())
     scope: dict[str, Any] = {}

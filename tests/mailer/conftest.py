@@ -17,23 +17,20 @@ import pytest
 from schemas.mails import MailStep
 from schemas.settings import Settings
 from schemas.topics import ALERTS, MAILS
-from scripts.soaking.broker import Broker, spawn
-from scripts.stack.kafka_artifacts import KafkaArtifacts, KafkaUnavailable, kafka_artifacts
+from scripts.soaking.broker import RestartableBroker, spawn
 from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
 from streams.durable.reader import PartitionReader
 from streams.mailer.notice import Notice
+from tests.servers import kafka_or_skip, new_broker
 
 PARTITIONS = 2
 NewOffice = Callable[..., AbstractAsyncContextManager["Office"]]
 
 
 @pytest.fixture(scope="session")
-def kafka_of_this_machine() -> KafkaArtifacts:
-    try:
-        return kafka_artifacts()
-    except KafkaUnavailable as reason:
-        pytest.skip(str(reason))
+def _kafka() -> None:
+    kafka_or_skip()
 
 
 class Worker:
@@ -65,7 +62,7 @@ class Worker:
 class Office:
     """A broker with empty topics, the workers that came and went."""
 
-    def __init__(self, broker: Broker, settings: Settings, producer: Any) -> None:
+    def __init__(self, broker: RestartableBroker, settings: Settings, producer: Any) -> None:
         self.broker, self.settings, self.producer = broker, settings, producer
         self.workers: list[Worker] = []
 
@@ -116,12 +113,12 @@ class Office:
 
 
 @pytest.fixture
-def new_office(kafka_of_this_machine: KafkaArtifacts, tmp_path: Path) -> NewOffice:
+def new_office(_kafka: None, tmp_path: Path) -> NewOffice:
     """A Kafka of its own; keywords are settings."""
 
     @asynccontextmanager
     async def office(**given: Any) -> Any:
-        broker = Broker(kafka_of_this_machine, tmp_path)
+        broker = new_broker(tmp_path)
         await broker.start()
         try:
             settings = Settings(

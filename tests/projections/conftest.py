@@ -1,4 +1,4 @@
-"""One embedded ClickHouse for this folder's tests, and a database of its own for each."""
+"""One ClickHouse for this folder's tests, and a database of its own for each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from projections.embedded.process import command, wait_until_ready
 from projections.migrate import migrate
 from schemas.mails import MailStep
 from schemas.topics import MAILS
+from tests.chosen import containers_chosen, docker_or_skip
 from tests.projections.loading import load_all
 from tests.projections.people_world import people_world
 from tests.projections.whole_world import T0
+from tests.servers import ClickHouseContainer
 
 START_SECONDS = 60
 
@@ -29,6 +31,8 @@ START_SECONDS = 60
 @pytest.fixture(scope="session")
 def ports() -> tuple[int, int]:
     """Free ports for the embedded ClickHouse's two doors."""
+    if containers_chosen():
+        pytest.skip("the read-only door is the embedded server's; a served one has users")
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))
@@ -36,9 +40,12 @@ def ports() -> tuple[int, int]:
 
 
 @pytest.fixture(scope="session")
-def clickhouse_server(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> Iterator[str]:
-    """The address of an embedded ClickHouse, without a database."""
-    port, readonly_port = ports
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an embedded ClickHouse, or of one in a container, without a database."""
+    if containers_chosen():
+        yield from _contained()
+        return
+    port, readonly_port = request.getfixturevalue("ports")
     folder = tmp_path_factory.mktemp("clickhouse")
     address = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:
@@ -54,6 +61,16 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(20)
+
+
+def _contained() -> Iterator[str]:
+    docker_or_skip()
+    server = ClickHouseContainer()
+    try:
+        asyncio.run(server.start())
+        yield server.address
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -6,20 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from schemas.settings import Settings
-from scripts.soaking.broker import Broker
-from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
+from scripts.soaking.broker import RestartableBroker
+from tests.servers import new_broker
 
 
 @asynccontextmanager
-async def a_broker(directory: Path, partitions: int = 2) -> AsyncIterator[tuple[Broker, Settings]]:
+async def a_broker(directory: Path, partitions: int = 2) -> AsyncIterator[tuple[RestartableBroker, Settings]]:
     """A broker with all topics, empty; those keyed by workspace have so many partitions."""
-    try:
-        broker = Broker(kafka_artifacts(), directory)
-    except KafkaUnavailable as reason:
-        pytest.skip(str(reason))
+    broker = new_broker(directory)
     await broker.start()
     try:
         settings = Settings(
@@ -30,3 +25,4 @@ async def a_broker(directory: Path, partitions: int = 2) -> AsyncIterator[tuple[
         yield broker, settings
     finally:
         broker.kill()
+        broker.stop()
