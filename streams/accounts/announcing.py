@@ -25,7 +25,7 @@ from streams.accounts.policy import Policy
 from streams.accounts.pricing import standing_at
 from streams.accounts.renewing import fee_micros, next_term_us
 from streams.accounts.standing import Assessment, assess, balance_status, burning, shared_micros
-from streams.accounts.state import AccountState
+from streams.accounts.state import DUE, AccountState
 from streams.accounts.support import support_at
 
 _OF_ALL_APPS = (ContractBegan, ContractEnds, AlertsSet, SupportTaken, SupportEnds, SupportResumed)
@@ -81,6 +81,8 @@ class Announcer:
             or any(isinstance(change, _OF_ALL_APPS) for change in record.changes)
         )
         touched = {charge.app for charge in record.charges} | {grant.app for grant in record.grants if grant.app}
+        # Credit that came back may have paid what another app owes: then paid credit was used for that one (E4).
+        touched |= {line.account[len(DUE) :] for line in record.lines if line.account.startswith(DUE)}
         if record.changes:
             self._renewals()
         touched |= {app for change in record.changes if (app := getattr(change, "app", None))}

@@ -15,3 +15,9 @@ def test_every_step_of_a_random_history_agrees_with_a_recount(part: int) -> None
     scripts.histories` runs more."""
     for seed in range(part * HISTORIES_PER_SEED, (part + 1) * HISTORIES_PER_SEED):
         assert differences(seed) == ""
+
+
+@pytest.mark.parametrize("seed", [57900, 80118])
+def test_an_app_is_told_paid_when_credit_that_came_back_pays_what_it_owes(seed: int) -> None:
+    """E4, C6, C8: what late events give back to a grant settles the due of another app."""
+    assert differences(seed) == ""
