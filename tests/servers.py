@@ -6,6 +6,7 @@ Containers are of the images and environment of docker-compose.yml, each on a fr
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -70,7 +71,7 @@ def docker_container(image: str) -> Any:
     return DockerContainer(image)
 
 
-class Container:
+class Container(ABC):
     """A composed service on a port of its own: killed and started again, it has its data and its port."""
 
     def __init__(self, service: str, inside: int, new_container: NewContainer) -> None:
@@ -87,9 +88,9 @@ class Container:
         return {name: str(value) for name, value in self.service["environment"].items()}
 
     @property
+    @abstractmethod
     def given(self) -> dict[str, str]:
         """The settings that say where it is."""
-        raise NotImplementedError
 
     async def start(self) -> None:
         """Start it, again if it was killed, and wait until it serves."""
@@ -102,9 +103,9 @@ class Container:
         self._running = True
         await self.ready()
 
+    @abstractmethod
     async def ready(self) -> None:
         """Wait until it serves."""
-        raise NotImplementedError
 
     def kill(self) -> None:
         """`kill -9`, by the engine; nothing where it does not run."""

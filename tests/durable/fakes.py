@@ -230,6 +230,16 @@ class FakeWorld:
         self._tasks.append(task)
         return task
 
+    async def in_flight(self) -> tuple[PartitionActor, asyncio.Task[None], asyncio.Event]:
+        """An actor that runs and was given all of the input; the broker holds up its sends until the event is set."""
+        actor = self.actor()
+        task = self.run(actor)
+        await self.settle()
+        self.log.held_up = let_go = asyncio.Event()
+        await actor.feed(self.log.input())
+        await self.settle()
+        return actor, task, let_go
+
     async def settle(self) -> None:
         """Let everything that can happen happen."""
         for _ in range(200):

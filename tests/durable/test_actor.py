@@ -290,12 +290,7 @@ async def test_state_kept_is_the_state_a_recovery_would_read(world: FakeWorld) -
 
 
 async def test_an_actor_cancelled_within_a_batch_is_not_resumable(world: FakeWorld) -> None:
-    actor = world.actor()
-    task = world.run(actor)
-    await world.settle()
-    world.log.held_up = asyncio.Event()
-    await actor.feed(world.log.input())
-    await world.settle()
+    actor, task, _ = await world.in_flight()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert not actor.resumable, "its machine is ahead of what is durable"

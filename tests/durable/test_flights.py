@@ -129,31 +129,21 @@ async def test_little_that_waits_does_not_begin_before_the_batch_ahead_is_durabl
 
 
 async def test_a_stop_lets_all_in_flight_become_durable(world: FakeWorld) -> None:
-    actor = world.actor()
-    task = world.run(actor)
-    await world.settle()
-    world.log.held_up = asyncio.Event()
-    await actor.feed(world.log.input())
-    await world.settle()
+    actor, task, let_go = await world.in_flight()
     actor.stop()
     await world.settle()
     assert not task.done()
-    world.log.held_up.set()
+    let_go.set()
     await task
     assert actor.resumable
     assert recovered(world) == (2 * MOST_IN_FLIGHT, sums_after(2 * MOST_IN_FLIGHT))
 
 
 async def test_a_cancelled_actor_sends_no_more_and_is_not_resumable(world: FakeWorld) -> None:
-    actor = world.actor()
-    task = world.run(actor)
-    await world.settle()
-    world.log.held_up = asyncio.Event()
-    await actor.feed(world.log.input())
-    await world.settle()
+    actor, task, let_go = await world.in_flight()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    world.log.held_up.set()
+    let_go.set()
     await world.settle()
     assert (world.log.outputs(), actor.resumable) == ([], False)
 
