@@ -464,7 +464,7 @@ class Naive:
         coming: list[Any] = []
         paid: list[tuple[Any, tuple[str, int, str, str]]] = []
         for late in sorted(body.units, key=lambda late: (late.start_us, late.unit_id)):
-            held = self.charge_of(late.unit_id) if late.charge else None
+            held = self.charge_of(late) if late.charge else None
             spoken = late.stays_billable or late.billable_delta == 1
             if held is not None and not self.must_go(body.app, late, held):
                 continue
@@ -489,8 +489,11 @@ class Naive:
         for late, wanted in paid:
             self.post(body.app, late.unit_id, late.start_us, wanted)
 
-    def charge_of(self, unit_id: str) -> dict[str, Any] | None:
-        return next((x for x in [*self.charges.values(), *self.old] if x["unit"] == unit_id), None)
+    def charge_of(self, late: Any) -> dict[str, Any] | None:
+        """The charge that is told of; a history may use the id of a unit again that was charged long ago."""
+        found = [x for x in [*self.old, *self.charges.values()] if x["unit"] == late.unit_id]
+        told = [x for x in found if late.charge and self.is_as_posted(late.charge, x)]
+        return next(iter([*reversed(told), *reversed(found)]), None)
 
     def must_go(self, app: str, late: Any, held: dict[str, Any]) -> bool:
         """It is billed no more, or elsewhere at another price, or a grant that paid was over by then."""
@@ -502,7 +505,7 @@ class Naive:
     def may_change(self, app: str, late: Any) -> bool:
         """U6: whether what is told of a unit can be, and is what it cost."""
         was = late.start_us if late.from_us is None else late.from_us
-        held, told = self.charge_of(late.unit_id), late.charge
+        held, told = self.charge_of(late), late.charge
         if not self.final(max(late.start_us, was)) or (held is not None and not self.final(held["start"])):
             return False
         moved, deltas = late.from_us is not None, (late.delta, late.billable_delta)
@@ -522,10 +525,13 @@ class Naive:
         """Whether a charge is told as it was posted, and was paid at once; or there is none, and none is due."""
         if told is None or held is None:
             return told is None and held is None and full is None
+        return not held["owed"] and self.is_as_posted(told, held)
+
+    def is_as_posted(self, told: Any, held: dict[str, Any]) -> bool:
         paid = {"welcome" if p.grant_id == "acme/welcome" else p.grant_id[5:]: p.paid_micros for p in told.parts}
         same = tuple(held[k] for k in ("plan", "price", "covered", "pool"))
         posted = (told.plan, told.price_micros, told.covered, told.pool)
-        return not held["owed"] and same == posted and paid == held["paid"]
+        return same == posted and paid == held["paid"]
 
     def post(self, app: str, unit_id: str, start: int, wanted: tuple[str, int, str, str]) -> None:
         if app not in self.apps:
@@ -721,6 +727,8 @@ class Naive:
                 return not self.wish and not covered
             case c.DeclineUpgrade():
                 return self.wish
+            case c.ApproveUpgrade(contract):
+                return contract.ends_us is None or contract.ends_us > at
             case c.EndContract():
                 return covered
             case c.SettlePayment() | c.FailPayment():
