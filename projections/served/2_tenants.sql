@@ -30,6 +30,7 @@ GRANT SELECT ON quarterhour.alert_recipients TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.units TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.reused_identities TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.late_units TO quarterhour_tenants;
+GRANT SELECT ON quarterhour.late_conversations TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.conversations TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.sessions TO quarterhour_tenants;
 GRANT SELECT ON quarterhour.conversation_sessions TO quarterhour_tenants;

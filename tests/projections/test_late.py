@@ -13,7 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from projections.connect import connect, ensure_database
-from projections.explain import explain_entry, explain_event
+from projections.explain import explain_entry, explain_event, explain_unit
 from projections.late import NotAdmissible, admission, found, late_events
 from projections.loader.records import TopicPartition
 from projections.migrate import migrate
@@ -313,10 +313,20 @@ def test_whatever_is_admitted_in_whatever_order_a_recount_agrees(clickhouse_serv
     asyncio.run(load_all(client, world.log))
     admitted = [record for record in world.ledger if record.kind == "late_admitted"]
     differences = reconcile(client, SPANS).differences
+    of_key = "SELECT workspace, app, channel, user, environment, toUnixTimestamp64Micro(start), unit_id"
+    talks = client.query(f"{of_key} FROM conversations ORDER BY start").result_rows
+    sessions = client.query(f"{of_key}, conversation_id FROM sessions").result_rows
+    explained = {row[6]: explain_unit(client, row[6], row[0]) for row in sessions[::7]}
     client.command(f"DROP DATABASE {name} SYNC")
     client.close()
     assert (world.refusals(), differences, world.log.records[TopicPartition(REJECTED, 0)]) == ([], (), [])
     assert sum(charge.reversed for record in admitted for charge in record.charges) > 2
+    # U14: each is in the conversation of its key that began last before it.
+    mine = {row[6]: [talk[6] for talk in talks if talk[:5] == row[:5] and talk[5] <= row[5]][-1] for row in sessions}
+    assert {row[6]: row[7] for row in sessions} == mine
+    assert {one: told.unit.conversation_id for one, told in explained.items() if told} == {
+        one: mine[one] for one in explained
+    }
 
 
 def test_a_forged_admission_is_found(books: Books) -> None:

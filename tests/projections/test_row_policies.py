@@ -109,7 +109,8 @@ _CHANGES = (
 _OF_RIVAL = (
     "INSERT INTO ledger_changes (workspace, sequence, change, app) "
     f"SELECT 'rival', 1, arrayJoin({list(_CHANGES)}), 'bot'",
-    "INSERT INTO ledger_changes (workspace, change, body) VALUES ('rival', 'late_admitted', '{\"units\":[{}]}')",
+    "INSERT INTO ledger_changes (workspace, change, body) "
+    "VALUES ('rival', 'late_admitted', '{\"units\":[{\"kind\":\"conversation\"}]}')",
     "INSERT INTO interactions (workspace, routed, time) VALUES ('rival', true, 0), ('rival', true, 1)",
     "INSERT INTO ledger_charges (workspace, pool, sign) VALUES ('rival', 'bot@0', 1)",
     "INSERT INTO alerts (workspace, recipients) VALUES ('rival', [('workspace_owner', 'eve', '')])",

@@ -1,5 +1,9 @@
 -- The newest revision of a unit, retracted or not; or what late events made of it that were admitted (U6).
-SELECT unit_id, kind, workspace, app, channel, user, environment, start, billable, conversation_id, change, last, revision
+-- A session belongs to the conversation that stands now (U14).
+SELECT
+    u.unit_id, u.kind, u.workspace, u.app, u.channel, u.user, u.environment, u.start, u.billable,
+    if(u.kind != 'session' OR u.environment != 'live' OR c.unit_id = '', u.conversation_id, c.unit_id), u.change, u.last,
+    u.revision
 FROM
 (
     SELECT
@@ -16,6 +20,8 @@ FROM
     FROM ledger_changes
     ARRAY JOIN JSONExtractArrayRaw(body, 'units') AS unit
     WHERE workspace = {workspace:String} AND change = 'late_admitted' AND JSONExtractString(unit, 'unit_id') = {unit_id:String}
-)
-ORDER BY admitted DESC, revision DESC
+) AS u
+ASOF LEFT JOIN (SELECT * FROM late_conversations WHERE workspace = {workspace:String}) AS c
+    ON u.workspace = c.workspace AND u.app = c.app AND u.channel = c.channel AND u.user = c.user AND u.start >= c.start
+ORDER BY u.admitted DESC, u.revision DESC
 LIMIT 1
