@@ -5,6 +5,9 @@ Leaves to others: where a refused record goes (METER's rejected topic) and how a
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 VALUE_EXCERPT_CHARACTERS = 200
@@ -16,6 +19,16 @@ class QuarterhourError(Exception):
 
 class ConfigurationError(QuarterhourError):
     """A setting, file or address is unusable; the message says what to change."""
+
+
+@contextmanager
+def told_at_start(exit_code: int = 1) -> Iterator[None]:
+    """Around a process: a ConfigurationError ends it with the message alone, which is all that helps."""
+    try:
+        yield
+    except ConfigurationError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(exit_code)
 
 
 @dataclass(eq=False)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.errors import ConfigurationError
+from schemas.kafka import Kafka, SaslMechanism, SecurityProtocol
 from schemas.topics import DEFAULT_PARTITIONS
 
 _MICRO = timedelta(microseconds=1)
 
+
+_EMPTY_IS_NOT_SET = (
+    "kafka_sasl_mechanism", "kafka_sasl_password", "kafka_sasl_password_file",
+    "kafka_ssl_ca_file", "kafka_ssl_certificate_file", "kafka_ssl_key_file",
+)  # fmt: skip
 
 LogFormat = Literal["text", "json"]
 
@@ -26,6 +33,43 @@ class Settings(BaseSettings):
         "",
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="`host:port,...` of the Kafka to use; empty: the local stack's own",
+    )
+    kafka_security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT",
+        validation_alias="KAFKA_SECURITY_PROTOCOL",
+        description="what Kafka's listener wants: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
+    )
+    kafka_sasl_mechanism: SaslMechanism | None = Field(
+        None,
+        validation_alias="KAFKA_SASL_MECHANISM",
+        description="how clients sign in to Kafka: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`",
+    )
+    kafka_sasl_username: str = Field("", validation_alias="KAFKA_SASL_USERNAME", description="who signs in to Kafka")
+    kafka_sasl_password: SecretStr | None = Field(
+        None, validation_alias="KAFKA_SASL_PASSWORD", description="the user's password at Kafka"
+    )
+    kafka_sasl_password_file: Path | None = Field(
+        None,
+        validation_alias="KAFKA_SASL_PASSWORD_FILE",
+        description="file that holds that password instead, as secrets of Docker and Kubernetes are mounted",
+    )
+    kafka_ssl_ca_file: Path | None = Field(
+        None,
+        validation_alias="KAFKA_SSL_CA_FILE",
+        description="certificates (PEM) to trust of Kafka; default: the system's",
+    )
+    kafka_ssl_certificate_file: Path | None = Field(
+        None,
+        validation_alias="KAFKA_SSL_CERTIFICATE_FILE",
+        description="our certificate (PEM), for a Kafka that wants one of its clients",
+    )
+    kafka_ssl_key_file: Path | None = Field(
+        None, validation_alias="KAFKA_SSL_KEY_FILE", description="that certificate's key (PEM, not encrypted)"
+    )
+    kafka_ssl_check_hostname: bool = Field(
+        True,
+        validation_alias="KAFKA_SSL_CHECK_HOSTNAME",
+        description="whether Kafka's certificate must name the host that we connect to",
     )
     clickhouse_url: str = Field(
         "",
@@ -154,8 +198,62 @@ class Settings(BaseSettings):
             alias = field.validation_alias
             variable = alias if isinstance(alias, str) else f"QUARTERHOUR_{name.upper()}"
             if value is not None:
-                values[variable] = str(value)
+                values[variable] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            elif name in _EMPTY_IS_NOT_SET:
+                values[variable] = ""  # a child shall not inherit what was taken back
         return values
+
+    @property
+    def kafka(self) -> Kafka:
+        """The Kafka to use and how to be let in; the password is read from its file each time."""
+        return Kafka(
+            self.kafka_bootstrap_servers,
+            security_protocol=self.kafka_security_protocol,
+            sasl_mechanism=self.kafka_sasl_mechanism,
+            sasl_username=self.kafka_sasl_username,
+            sasl_password=self._kafka_password(),
+            ssl_ca_file=self.kafka_ssl_ca_file,
+            ssl_certificate_file=self.kafka_ssl_certificate_file,
+            ssl_key_file=self.kafka_ssl_key_file,
+            ssl_check_hostname=self.kafka_ssl_check_hostname,
+        )
+
+    def without_kafka(self) -> Settings:
+        """The same with no Kafka given: the local stack's own, which wants neither TLS nor a password."""
+        return self.model_copy(
+            update={name: field.default for name, field in type(self).model_fields.items() if name.startswith("kafka_")}
+        )
+
+    @field_validator(*_EMPTY_IS_NOT_SET, mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _kafka_makes_sense(self) -> Self:
+        if self.kafka.security_protocol != "PLAINTEXT" and not self.kafka_bootstrap_servers:
+            raise ConfigurationError(
+                f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}, but KAFKA_BOOTSTRAP_SERVERS is not set: "
+                "name the Kafka to use; the local stack's own is PLAINTEXT"
+            )
+        return self
+
+    def _kafka_password(self) -> str:
+        given, path = self.kafka_sasl_password, self.kafka_sasl_password_file
+        if path is None:
+            return given.get_secret_value() if given is not None else ""
+        if given is not None:
+            raise ConfigurationError(f"KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE ('{path}') are set: choose one")
+        try:
+            password = path.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ConfigurationError(
+                f"KAFKA_SASL_PASSWORD_FILE is '{path}', which cannot be read ({why}): check the path, or mount it"
+            ) from None
+        if not password:
+            raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE is '{path}', which is empty: write the password to it")
+        return password
 
     @property
     def allowed_lateness_us(self) -> int:

@@ -67,7 +67,7 @@ def drill(
     log, console = read_input(file).log, Console()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of brokers that are just starting
     # Nothing of what runs here is touched: servers and ports are the drill's own.
-    own = Settings().model_copy(update={"kafka_bootstrap_servers": "", "clickhouse_url": "", **_FREE_PORTS})
+    own = Settings().without_kafka().model_copy(update={"clickhouse_url": "", **_FREE_PORTS})
     with tempfile.TemporaryDirectory(prefix="quarterhour-drill-") as folder:
         steps = asyncio.run(Drill(Path(folder), log, own, seconds, lambda s: _show(console, s), lambda _: None).run())
     if any(step.differences for step in steps):

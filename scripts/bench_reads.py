@@ -164,7 +164,7 @@ async def _pipeline(events: int) -> dict[str, Any]:
             await replay(_log("bench", events, 0), settings, None)
             await drain(settings)
             rate = events / (time.monotonic() - started)
-            async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+            async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
                 rebuilt = await rebuild(settings.clickhouse_url, source, swap=Swap.NEVER)
             visible = await _at_half_load(settings, events, rate)
         return {

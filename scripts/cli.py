@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaConnectionError
 from rich.console import Console
 
 from projections import reconcile as reconciliation
 from projections import usage
 from projections.balance import BalanceAsOf, balance_as_of
 from projections.rebuild import Swap
+from schemas.admission import or_refused
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
@@ -295,9 +297,15 @@ def main() -> None:
         app()
     except StopAsked:
         sys.exit(0)
+    except KafkaConnectionError as error:
+        _fail(asyncio.run(or_refused(Settings().kafka, f"Kafka does not answer: {error}")))
     except ANTICIPATED as error:
-        Console(stderr=True).print(f"[bold red]error:[/bold red] {error}", soft_wrap=True)
-        sys.exit(1)
+        _fail(str(error))
+
+
+def _fail(words: str) -> None:
+    Console(stderr=True).print(f"[bold red]error:[/bold red] {words}", soft_wrap=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -108,9 +108,7 @@ async def prepare(settings: Settings, console: Console) -> None:
         if not value:
             raise ConfigurationError(f"{name} is not set: name the server to prepare (`quarterhour up` needs neither)")
     table = topic_table(settings.interaction_partitions, settings.account_partitions)
-    created = await create_topics(
-        settings.kafka_bootstrap_servers, table, replication_factor=settings.replication_factor
-    )
+    created = await create_topics(settings.kafka, table, replication_factor=settings.replication_factor)
     console.print(f"{len(table)} topics, created now: {', '.join(created) or 'none'}", markup=False, highlight=False)
     applied = await asyncio.to_thread(_migrate, settings.clickhouse_url)
     console.print(f"tables are up to date, migrations applied now: {applied}", markup=False, highlight=False)
@@ -139,7 +137,7 @@ async def rebuild(settings: Settings, console: Console, *, swap: rebuilding.Swap
         def tell(step: rebuilding.Progress) -> None:
             progress.update(tasks[step.stage], total=step.total, completed=step.done)
 
-        async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+        async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
             done = await rebuilding.rebuild(settings.clickhouse_url, source, swap=swap, tell=tell)
     for comparison in done.comparisons:
         if not comparison.is_same:

@@ -96,10 +96,10 @@ class _Broker:
     """What the broker is asked while waiting: the two groups' commits, and where the topics end."""
 
     def __init__(self, settings: Settings) -> None:
-        bootstrap = settings.kafka_bootstrap_servers
-        self.meter = GroupView(bootstrap, meter.GROUP, INTERACTIONS)
-        self.accounts = GroupView(bootstrap, accounts.GROUP, INBOX)
-        self.loaded = [GroupView(bootstrap, "quarterhour-drain", topic) for topic in LOADED_TOPICS]
+        kafka = settings.kafka
+        self.meter = GroupView(kafka, meter.GROUP, INTERACTIONS)
+        self.accounts = GroupView(kafka, accounts.GROUP, INBOX)
+        self.loaded = [GroupView(kafka, "quarterhour-drain", topic) for topic in LOADED_TOPICS]
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> _Broker:

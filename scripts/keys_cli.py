@@ -105,7 +105,7 @@ def _settings() -> Settings:
 async def _with_publisher(work: Callable[[Publisher], Awaitable[_Result]]) -> _Result:
     settings = _settings()
     publisher = Publisher(
-        settings.kafka_bootstrap_servers, "quarterhour-keys", PublisherPolicy(delivery_seconds=20),
+        settings.kafka, "quarterhour-keys", PublisherPolicy(delivery_seconds=20),
         topic=GATEWAY_KEYS, throwaway=settings.throwaway,
     )  # fmt: skip
     await publisher.start()
@@ -121,7 +121,7 @@ async def _publish(publisher: Publisher, key: ApiKey) -> None:
 
 async def _all_keys() -> list[ApiKey]:
     keys = Keys()
-    follower = Follower(_settings().kafka_bootstrap_servers, GATEWAY_KEYS, keys.apply)
+    follower = Follower(_settings().kafka, GATEWAY_KEYS, keys.apply)
     await follower.start()
     await follower.close()
     return sorted(keys.by_id.values(), key=lambda key: (key.workspace, key.created_us, key.key_id))

@@ -26,7 +26,7 @@ async def foreseen(settings: Settings, workspace: str, body: AdmitLate, command_
     """The ledger record that the command would leave now. Reads the state of the workspace's whole partition."""
     partition = partition_of(workspace, settings.account_partitions)
     machine = AccountsPartition(partition, policy_of(load_catalog(settings.catalog or DEFAULT_CATALOG)))
-    found = await recover(settings.kafka_bootstrap_servers, ACCOUNTS_CHANGELOG, partition, machine)
+    found = await recover(settings.kafka, ACCOUNTS_CHANGELOG, partition, machine)
     command = Command(command_id, workspace, time.time_ns() // 1000, Actor("operator", "preview"), body)
     raw = RawRecord(found.position or 0, time.time_ns() // 10**6, None, msgspec.json.encode(command))
     return next((decode_ledger(out.value) for out in machine.step([raw]) if out.topic == LEDGER), None)

@@ -128,7 +128,7 @@ def _prepare_tables(settings: Settings, announce: Announce, *, renew: bool) -> N
 
 async def _create_topics(settings: Settings) -> None:
     table = topic_table(settings.interaction_partitions, settings.account_partitions)
-    await create_topics(settings.kafka_bootstrap_servers, table)
+    await create_topics(settings.kafka, table)
 
 
 async def _start_kafka(

@@ -24,7 +24,7 @@ async def named(settings: Settings) -> dict[str, DeadMail]:
     """
     newest: dict[str, DeadMail] = {}
     for partition in range(settings.account_partitions):
-        async with PartitionReader(settings.kafka_bootstrap_servers, DEAD_MAILS, partition) as reader:
+        async with PartitionReader(settings.kafka, DEAD_MAILS, partition) as reader:
             async for records in reader.read(await reader.beginning(), await reader.end()):
                 for record in records:
                     letter = _decode(record.value or b"")
@@ -59,7 +59,7 @@ async def try_again(settings: Settings, delivery_id: str, by: str, now_us: int) 
             wish = letter.retry(by, now_us)
             partition = partition_of(letter.workspace, settings.account_partitions)
             value = msgspec.json.encode(wish)
-            producer = new_producer(settings.kafka_bootstrap_servers, "quarterhour-mails", throwaway=settings.throwaway)
+            producer = new_producer(settings.kafka, "quarterhour-mails", throwaway=settings.throwaway)
             await producer.start()
             try:
                 await produce(producer, [Output(MAIL_RETRIES, partition, letter.workspace.encode(), value)])

@@ -126,7 +126,7 @@ async def _seen(
     try:
         comparison = await asyncio.to_thread(given.compare, client)
         found = await asyncio.to_thread(reconcile, client, spans_of(settings))
-        async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+        async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
             rebuilt = await rebuild(settings.clickhouse_url, source, swap=Swap.NEVER)
         before = await asyncio.to_thread(answers, client)
         say("publishing every record a second time")
@@ -164,7 +164,7 @@ async def _take_away(clickhouse: ClickHouse, seconds: float, say: Say) -> float:
 
 
 async def _publish_again(given: Input, settings: Settings) -> None:
-    producer = new_producer(settings.kafka_bootstrap_servers, "quarterhour-together", throwaway=settings.throwaway)
+    producer = new_producer(settings.kafka, "quarterhour-together", throwaway=settings.throwaway)
     await producer.start()
     try:
         chunk: list[Output] = []

@@ -25,7 +25,7 @@ MOST_A_WORKSPACE = 10
 
 async def webhooks(settings: Settings) -> list[Webhook]:
     """All of them, by workspace and time."""
-    reader = BookReader(settings.kafka_bootstrap_servers, settings.account_partitions)
+    reader = BookReader(settings.kafka, settings.account_partitions)
     try:
         await reader.start()
         found = [hook for hooks in reader.book.by_workspace().values() for hook in hooks]
@@ -61,7 +61,7 @@ async def remove(settings: Settings, workspace: str, webhook_id: str) -> None:
 
 async def _publish(settings: Settings, workspace: str, webhook_id: str, value: bytes | None) -> None:
     partition = partition_of(workspace, settings.account_partitions)
-    producer = new_producer(settings.kafka_bootstrap_servers, "quarterhour-webhooks", throwaway=settings.throwaway)
+    producer = new_producer(settings.kafka, "quarterhour-webhooks", throwaway=settings.throwaway)
     await producer.start()
     try:
         await produce(producer, [Output(WEBHOOKS, partition, webhook_key(workspace, webhook_id), value)])

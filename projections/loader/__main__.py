@@ -21,7 +21,7 @@ from projections.loader.metrics import LoadMetrics
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
 from schemas import logs
-from schemas.errors import ConfigurationError, QuarterhourError
+from schemas.errors import ConfigurationError, QuarterhourError, told_at_start
 from schemas.exposing import expose
 from schemas.health import Health, Look, watch
 from schemas.settings import Settings
@@ -45,7 +45,7 @@ async def load(settings: Settings) -> None:
     client = connect(settings.clickhouse_url)
     for migration in migrate(client):
         _log.info("applied migration %04d_%s", migration.number, migration.name)
-    async with KafkaSource(settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+    async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
         tracer = new_tracer("loader", settings)
         loader = Loader(client, source, tracer=tracer)
         loader.metrics.ends = source.ends
@@ -91,7 +91,8 @@ async def _clickhouse_missing(client: Client, url: str) -> str:
 
 def main() -> int:
     """The exit code: 0 after a signal, 1 on a fault, which is told in one line."""
-    settings = Settings()
+    with told_at_start():
+        settings = Settings()
     logs.set_up("loader", settings.log_format)
     # The loader tells of an absent ClickHouse itself, in one line for each try.
     for library in ("urllib3", "clickhouse_connect"):

@@ -14,7 +14,9 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.loader.records import Record, Run, Slice, SourceFault, TopicPartition
+from schemas.admission import or_refused
 from schemas.health import answered
+from schemas.kafka import Address, client_arguments
 from schemas.topics import topic_table
 
 _READ_SECONDS = 30.0
@@ -51,11 +53,11 @@ class _Fetched(OrderedDict[Any, Any]):
 class KafkaSource:
     """All partitions of the given topics. Use as an async context manager."""
 
-    def __init__(self, bootstrap_servers: str, topics: Sequence[str]) -> None:
+    def __init__(self, kafka: Address, topics: Sequence[str]) -> None:
         self._topics = topics
-        self._servers = bootstrap_servers
+        self._kafka = kafka
         self._consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_arguments(kafka),
             client_id="quarterhour-loader",
             # ClickHouse says where to go on (law 8), so there is no group and nothing to commit.
             group_id=None,
@@ -76,7 +78,7 @@ class KafkaSource:
             await self._consumer.start()
             self._consumer._fetcher._records = _Fetched()
         except KafkaError as error:
-            raise SourceFault(f"no Kafka at {self._servers}: {error}") from error
+            raise SourceFault(await or_refused(self._kafka, f"no Kafka at {self._kafka}: {error}")) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -85,12 +87,12 @@ class KafkaSource:
     async def partitions(self) -> Sequence[TopicPartition]:
         """See `Source.partitions`."""
         # The consumer's own metadata holds only what it is assigned, so the topics are asked for by name.
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        admin = AIOKafkaAdminClient(**client_arguments(self._kafka))
         try:
             await admin.start()
             described = await admin.describe_topics(list(self._topics))
         except KafkaError as error:
-            raise SourceFault(f"no Kafka at {self._servers}: {error}") from error
+            raise SourceFault(f"no Kafka at {self._kafka}: {error}") from error
         finally:
             await admin.close()
         partitions = {
@@ -98,7 +100,7 @@ class KafkaSource:
         }
         missing = [topic for topic in self._topics if not partitions.get(topic)]
         if missing:
-            raise SourceFault(f"Kafka at {self._servers} has no topic {', '.join(missing)}")
+            raise SourceFault(f"Kafka at {self._kafka} has no topic {', '.join(missing)}")
         return [TopicPartition(topic, partition) for topic in self._topics for partition in partitions[topic]]
 
     async def read(self, wanted: Slice) -> Sequence[Record]:
@@ -142,7 +144,7 @@ class KafkaSource:
     async def missing(self) -> str:
         """A sentence when Kafka does not answer, else nothing."""
         asked = self._consumer.end_offsets([aiokafka.TopicPartition(self._topics[0], 0)])
-        return await answered(asked, f"Kafka at {self._servers} is away")
+        return await answered(asked, f"Kafka at {self._kafka} is away")
 
     async def _getmany(self, max_records: int, timeout_seconds: float) -> list[Run]:
         try:
@@ -152,5 +154,5 @@ class KafkaSource:
         except OffsetOutOfRangeError as error:
             raise SourceFault(f"Kafka does not have the offset that ClickHouse says comes next: {error}") from error
         except KafkaError as error:
-            raise SourceFault(f"Kafka at {self._servers}: {error}") from error
+            raise SourceFault(f"Kafka at {self._kafka}: {error}") from error
         return [Run(TopicPartition(*place), run) for place, runs in found.items() for run in runs]

@@ -85,7 +85,7 @@ class Drill:
         """The world that will be lost, and what it came to."""
         async with self._stack("lost", self.settings) as stack:
             settings = stack.settings
-            producer = new_producer(settings.kafka_bootstrap_servers, "quarterhour-drill")
+            producer = new_producer(settings.kafka, "quarterhour-drill")
             await producer.start()
             try:
                 steps = list(schedule(self.log, settings.interaction_partitions, settings.allowed_lateness_us))
@@ -140,7 +140,7 @@ class Drill:
                     told(f"{len(counted)} differences", tuple(counted))
                 await self._verify(stack.settings, "verify the ledger after going on")
                 with self._step("rebuild ClickHouse from the topics, and compare") as told:
-                    async with KafkaSource(stack.settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+                    async with KafkaSource(stack.settings.kafka, LOADED_TOPICS) as source:
                         done = await rebuild.rebuild(stack.settings.clickhouse_url, source)
                     told(f"{done.records:,} records", tuple(str(c) for c in done.comparisons if not c.is_same))
 
@@ -217,7 +217,7 @@ class _Told:
 
 async def _first_posted(settings: Settings) -> None:
     """Wait until all is in flow: state, units and ledger records are being written."""
-    view = GroupView(settings.kafka_bootstrap_servers, "quarterhour-drill", LEDGER)
+    view = GroupView(settings.kafka, "quarterhour-drill", LEDGER)
     await view.start()
     try:
         async with asyncio.timeout(POSTED_SECONDS):

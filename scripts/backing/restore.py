@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from schemas.kafka import Address, client_arguments
 from schemas.settings import Settings
 from schemas.topics import Topic, topic_table
 from scripts.backing.format import (
@@ -80,30 +81,30 @@ async def restore(settings: Settings, folder: Path, tell: Tell = lambda _: None)
             f"the backup has {had[0]} partitions of interactions and {had[1]} by workspace, and records are placed by "
             f"it: set QUARTERHOUR_INTERACTION_PARTITIONS={had[0]} and QUARTERHOUR_ACCOUNT_PARTITIONS={had[1]}"
         )
-    bootstrap = settings.kafka_bootstrap_servers
+    kafka = settings.kafka
     table = topic_table(*had)
     stamped = [topic for topic in table if STAMPED_BY in topic.config]
     config = {topic.name: {n: v for n, v in topic.config.items() if n != STAMPED_BY} for topic in table}
     wanted = [replace(topic, config=config[topic.name]) for topic in table]
     await _check_empty(
-        bootstrap, wanted, await create_topics(bootstrap, wanted, replication_factor=settings.replication_factor)
+        kafka, wanted, await create_topics(kafka, wanted, replication_factor=settings.replication_factor)
     )
-    await _stamp(bootstrap, [replace(topic, config=config[topic.name]) for topic in stamped])
-    async with _Writer(bootstrap) as writer:
+    await _stamp(kafka, [replace(topic, config=config[topic.name]) for topic in stamped])
+    async with _Writer(kafka) as writer:
         for saved in manifest.partitions:
             keep = saved.topic not in OFFSETS_FREE
             for step in steps(read_records(folder, saved), saved.end, keep_offsets=keep):
                 await writer.write(saved, step, keep_offsets=keep)
                 tell(len(step.records))
-    await _stamp(bootstrap, stamped)
+    await _stamp(kafka, stamped)
     return manifest
 
 
-async def _check_empty(bootstrap: str, table: list[Topic], created: list[str]) -> None:
+async def _check_empty(kafka: Address, table: list[Topic], created: list[str]) -> None:
     there = [TopicPartition(t.name, p) for t in table if t.name not in created for p in range(t.partitions)]
     if not there:
         return
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(**client_arguments(kafka))
     try:
         await consumer.start()
         ends = await consumer.end_offsets(there)
@@ -114,9 +115,9 @@ async def _check_empty(bootstrap: str, table: list[Topic], created: list[str]) -
         raise BackupFault(f"this Kafka has held records in {', '.join(used)}: restore into an empty one")
 
 
-async def _stamp(bootstrap: str, topics: list[Topic]) -> None:
+async def _stamp(kafka: Address, topics: list[Topic]) -> None:
     """Give the topics exactly the settings they name."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_arguments(kafka))
     try:
         await admin.start()
         resources = [ConfigResource(ConfigResourceType.TOPIC, t.name, dict(t.config)) for t in topics]
@@ -129,10 +130,10 @@ async def _stamp(bootstrap: str, topics: list[Topic]) -> None:
 
 
 class _Writer:
-    def __init__(self, bootstrap: str) -> None:
-        self._plain = new_producer(bootstrap, "quarterhour-restore")
+    def __init__(self, kafka: Address) -> None:
+        self._plain = new_producer(kafka, "quarterhour-restore")
         self._transactional: Any = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, client_id="quarterhour-restore-gaps", acks="all", linger_ms=0,
+            **client_arguments(kafka), client_id="quarterhour-restore-gaps", acks="all", linger_ms=0,
             transactional_id="quarterhour-restore", max_batch_size=MAX_BATCH_BYTES, max_request_size=16 * 1024 * 1024,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.kafka import Address
 from schemas.settings import Settings
 from schemas.topics import topic_table
 from scripts.backing.format import (
@@ -40,7 +41,7 @@ async def save(settings: Settings, folder: Path, tell: Tell = lambda _: None) ->
         for first in range(0, counts[name], AT_ONCE):
             partitions += await asyncio.gather(
                 *(
-                    _save_partition(settings.kafka_bootstrap_servers, folder, name, partition, tell)
+                    _save_partition(settings.kafka, folder, name, partition, tell)
                     for partition in range(first, min(first + AT_ONCE, counts[name]))
                 )
             )
@@ -55,10 +56,10 @@ def _make_empty(folder: Path) -> None:
         raise BackupFault(f"{folder} is not empty: name a new folder for each backup")
 
 
-async def _save_partition(bootstrap: str, folder: Path, topic: str, partition: int, tell: Tell) -> SavedPartition:
+async def _save_partition(kafka: Address, folder: Path, topic: str, partition: int, tell: Tell) -> SavedPartition:
     encode = msgspec.json.Encoder().encode
     name, count = f"{topic}-{partition}.jsonl.gz", 0
-    async with PartitionReader(bootstrap, topic, partition) as reader:
+    async with PartitionReader(kafka, topic, partition) as reader:
         first, end = await reader.beginning(), await reader.end()
         with gzip.open(folder / name, "wb", COMPRESSION) as file:
             async for run in reader.read(first, end):

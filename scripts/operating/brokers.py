@@ -12,7 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from schemas.admission import or_refused
 from schemas.errors import ConfigurationError
+from schemas.kafka import Address, client_arguments
 from schemas.settings import Settings
 from schemas.topics import Topic, topic_table
 
@@ -39,11 +41,11 @@ class TopicState:
 async def topic_states(settings: Settings) -> list[TopicState]:
     """Every topic of the table, in its order. Raises BrokerAway."""
     table = topic_table(settings.interaction_partitions, settings.account_partitions)
-    async with _admin(settings.kafka_bootstrap_servers) as admin:
+    async with _admin(settings.kafka) as admin:
         found = {topic["topic"]: topic for topic in await admin.describe_topics([topic.name for topic in table])}
         there = [topic for topic in table if found[topic.name]["error_code"] == _NO_ERROR]
         configs = await _configs(admin, [topic.name for topic in there])
-    held = await _records(settings.kafka_bootstrap_servers, {t.name: len(found[t.name]["partitions"]) for t in there})
+    held = await _records(settings.kafka, {t.name: len(found[t.name]["partitions"]) for t in there})
     return [
         TopicState(
             topic.name,
@@ -78,8 +80,8 @@ async def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
     }
 
 
-async def _records(bootstrap: str, partitions: Mapping[str, int]) -> dict[str, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+async def _records(kafka: Address, partitions: Mapping[str, int]) -> dict[str, int]:
+    consumer = AIOKafkaConsumer(**client_arguments(kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await consumer.start()
         asked = [TopicPartition(name, number) for name, count in partitions.items() for number in range(count)]
@@ -93,12 +95,12 @@ async def _records(bootstrap: str, partitions: Mapping[str, int]) -> dict[str, i
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[Any]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+async def _admin(kafka: Address) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(**client_arguments(kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         yield admin
     except (KafkaError, OSError) as error:
-        raise BrokerAway(f"Kafka does not answer at {bootstrap}: {error}") from error
+        raise BrokerAway(await or_refused(kafka, f"Kafka does not answer at {kafka}: {error}")) from error
     finally:
         await admin.close()

@@ -58,7 +58,7 @@ def parse(name: str) -> tuple[str, int, int]:
 async def letters(settings: Settings, wanted: Callable[[SetAside], bool]) -> AsyncGenerator[SetAside, None]:
     """Every letter that is wanted, oldest first within each partition; each record once."""
     for number in range(settings.interaction_partitions):
-        async with PartitionReader(settings.kafka_bootstrap_servers, REJECTED, number) as reader:
+        async with PartitionReader(settings.kafka, REJECTED, number) as reader:
             seen: set[Origin] = set()
             async for run in reader.read(await reader.beginning(), await reader.end()):
                 for record in run:
@@ -84,7 +84,7 @@ async def letter_named(settings: Settings, name: str) -> SetAside:
 async def record_of(settings: Settings, name: str) -> Record:
     """The record as it was published."""
     topic, partition, offset = parse(name)
-    async with PartitionReader(settings.kafka_bootstrap_servers, topic, partition) as reader:
+    async with PartitionReader(settings.kafka, topic, partition) as reader:
         async for run in reader.read(offset, offset + 1):
             return Record(run[0].key, run[0].value or b"")
     raise ConfigurationError(f"{name} is no longer in the topic {topic}")
@@ -103,7 +103,7 @@ async def put_back(settings: Settings, name: str, corrected: bytes | None = None
         # Where Kafka's default would put it; METER moves it on when a corrected value has another key.
         partition = (murmur2(record.key or b"") & 0x7FFFFFFF) % settings.interaction_partitions
         output = Output(INTERACTIONS, partition, record.key, value, headers)
-    producer = new_producer(settings.kafka_bootstrap_servers, "quarterhour-dlq", throwaway=settings.throwaway)
+    producer = new_producer(settings.kafka, "quarterhour-dlq", throwaway=settings.throwaway)
     await producer.start()
     try:
         await produce(producer, [output])

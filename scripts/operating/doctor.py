@@ -220,7 +220,7 @@ async def _topics(settings: Settings, home: Home) -> Finding:
 async def _clock(settings: Settings, home: Home) -> Finding:
     if not settings.kafka_bootstrap_servers:
         return Finding("clock", Verdict.SKIPPED, "no Kafka runs or is given")
-    async with PartitionReader(settings.kafka_bootstrap_servers, INTERACTIONS, 0) as reader:
+    async with PartitionReader(settings.kafka, INTERACTIONS, 0) as reader:
         before, end = time.time(), await reader.end()
         newest = None
         async for run in reader.read(max(end - 1, await reader.beginning()), end):

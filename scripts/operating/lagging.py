@@ -54,7 +54,7 @@ async def _group(
     settings: Settings, reader: str, group: str, topic: str, partitions: Mapping[str, int]
 ) -> list[PartitionLag]:
     async with AsyncExitStack() as held:
-        view = GroupView(settings.kafka_bootstrap_servers, group, topic)
+        view = GroupView(settings.kafka, group, topic)
         held.push_async_callback(view.stop)
         await view.start()
         numbers = range(partitions[topic])
@@ -67,7 +67,7 @@ async def _loader(
     settings: Settings, topic: str, partitions: int, loaded: Mapping[tuple[str, int], int]
 ) -> list[PartitionLag]:
     async with AsyncExitStack() as held:
-        view = GroupView(settings.kafka_bootstrap_servers, "quarterhour-lag", topic)
+        view = GroupView(settings.kafka, "quarterhour-lag", topic)
         held.push_async_callback(view.stop)
         await view.start()
         ends = await view.ends(range(partitions))

@@ -16,6 +16,7 @@ import msgspec
 
 from schemas.commands import Actor, Command, CreateWorkspace
 from schemas.headers import REPLAY_LOG_HEADER, REPLAY_STEP_HEADER
+from schemas.kafka import Address
 from schemas.routing import partition_of
 from schemas.settings import Settings
 from schemas.topics import INBOX, INTERACTIONS
@@ -49,9 +50,9 @@ async def replay(
     `progress` is told the number of events that stand in the topic. Raises what the broker refuses.
     """
     partitions = settings.interaction_partitions
-    bootstrap = settings.kafka_bootstrap_servers
-    done = await asyncio.gather(*(_last_step(bootstrap, p, log) for p in range(partitions)))
-    producer = new_producer(bootstrap, "quarterhour-replay", throwaway=settings.throwaway)
+    kafka = settings.kafka
+    done = await asyncio.gather(*(_last_step(kafka, p, log) for p in range(partitions)))
+    producer = new_producer(kafka, "quarterhour-replay", throwaway=settings.throwaway)
     await producer.start()
     try:
         if not any(done):
@@ -120,10 +121,10 @@ def _creation(workspace: str, time_us: int) -> Command:
     return Command(command_id, workspace, time_us, Actor("system", "replay"), CreateWorkspace(f"owner@{workspace}"))
 
 
-async def _last_step(bootstrap: str, partition: int, log: EventLog) -> int:
+async def _last_step(kafka: Address, partition: int, log: EventLog) -> int:
     """The number of the last step of this log in a partition, 0 if there is none; reads backwards from the end."""
     wanted = log.digest[:16].encode()
-    async with PartitionReader(bootstrap, INTERACTIONS, partition) as reader:
+    async with PartitionReader(kafka, INTERACTIONS, partition) as reader:
         beginning, end = await reader.beginning(), await reader.end()
         while end > beginning:
             start = max(beginning, end - LOOK_BACK)

@@ -42,7 +42,7 @@ class Trial:
 
     async def __aenter__(self) -> Self:
         await self.broker.create_topics(self.settings)
-        self._producer = new_producer(self.settings.kafka_bootstrap_servers, "load")
+        self._producer = new_producer(self.settings.kafka, "load")
         await self._producer.start()
         return self
 
@@ -78,7 +78,7 @@ class Trial:
     async def drained(self, seconds: float = 60) -> None:
         """Wait until the group has committed the end of every partition."""
         lag: dict[int, int] = {}
-        group = GroupView(self.settings.kafka_bootstrap_servers, GROUP, INTERACTIONS)
+        group = GroupView(self.settings.kafka, GROUP, INTERACTIONS)
         await group.start()
         try:
             async with asyncio.timeout(seconds):

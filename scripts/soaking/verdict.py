@@ -127,7 +127,7 @@ async def read_outputs(settings: Settings) -> Outputs:
     partitions |= dict.fromkeys((REJECTED, LATE), settings.interaction_partitions)
     for topic, count in partitions.items():
         for partition in range(count):
-            async with PartitionReader(settings.kafka_bootstrap_servers, topic, partition) as reader:
+            async with PartitionReader(settings.kafka, topic, partition) as reader:
                 async for records in reader.read(await reader.beginning(), await reader.end()):
                     for record in records:
                         outputs.take(topic, partition, record.value or b"")
@@ -141,7 +141,7 @@ async def undisturbed(settings: Settings) -> tuple[int, Outputs]:
     role = meter_role(settings)
     for partition in range(settings.interaction_partitions):
         machine = role.new_machine(partition)
-        async with PartitionReader(settings.kafka_bootstrap_servers, INTERACTIONS, partition) as reader:
+        async with PartitionReader(settings.kafka, INTERACTIONS, partition) as reader:
             async for records in reader.read(await reader.beginning(), await reader.end()):
                 count += len(records)
                 for first in range(0, len(records), _STEP):

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from schemas.kafka import Address, client_arguments
+
 _NO_ERROR = 0
 _UNKNOWN_TOPIC = 3
 _EXISTS = 36
@@ -47,22 +49,20 @@ class PartitionsDiffer(RuntimeError):
 
 
 async def create_topics(
-    bootstrap: str, topics: Iterable[TopicLike], *, replication_factor: int = 1, timeout_seconds: float = 30
+    kafka: Address, topics: Iterable[TopicLike], *, replication_factor: int = 1, timeout_seconds: float = 30
 ) -> list[str]:
     """Create the missing ones, check the others; the names of those that this call created."""
     wanted = {topic.name: topic for topic in topics}
     if not wanted:
         return []
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_seconds * 1000))
+    admin = AIOKafkaAdminClient(**client_arguments(kafka), request_timeout_ms=int(timeout_seconds * 1000))
     try:
         async with asyncio.timeout(timeout_seconds):
             await admin.start()
             created = await _create(admin, wanted, replication_factor)
             await _wait_for_leaders(admin, wanted)
     except TimeoutError as error:
-        raise TopicRefused(
-            f"{bootstrap} did not make the topics ready in {timeout_seconds:g} s; see its log"
-        ) from error
+        raise TopicRefused(f"{kafka} did not make the topics ready in {timeout_seconds:g} s; see its log") from error
     finally:
         await admin.close()
     return created

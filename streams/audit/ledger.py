@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
+from schemas.kafka import Address
 from schemas.settings import Settings
 from schemas.topics import ACCOUNTS_CHANGELOG, LEDGER
 from streams.accounts.partition import AccountsPartition
@@ -45,17 +46,17 @@ def _heads(machine: AccountsPartition) -> dict[str, Head]:
 
 async def audit_ledger(settings: Settings, tell: Tell) -> Audit:
     """Verify the whole ledger topic."""
-    bootstrap, policy = settings.kafka_bootstrap_servers, policy_of(load_catalog(settings.catalog or DEFAULT_CATALOG))
+    kafka, policy = settings.kafka, policy_of(load_catalog(settings.catalog or DEFAULT_CATALOG))
     faults: list[Fault] = []
     records = workspaces = more = 0
     without_state: list[int] = []
-    ends = {p: await _span(bootstrap, p) for p in range(settings.account_partitions)}
+    ends = {p: await _span(kafka, p) for p in range(settings.account_partitions)}
     total = sum(end - first for first, end in ends.values())
     for partition in ends:
         machine = AccountsPartition(partition, policy)
-        recovered = await recover(bootstrap, ACCOUNTS_CHANGELOG, partition, machine)
+        recovered = await recover(kafka, ACCOUNTS_CHANGELOG, partition, machine)
         verifier = Verifier(partition, _heads(machine))
-        async with PartitionReader(bootstrap, LEDGER, partition) as reader:
+        async with PartitionReader(kafka, LEDGER, partition) as reader:
             async for run in reader.read(await reader.beginning(), await reader.end()):
                 found = [fault for raw in run for fault in verifier.take(raw.offset, raw.value)]
                 room = MOST_FAULTS - len(faults)
@@ -70,6 +71,6 @@ async def audit_ledger(settings: Settings, tell: Tell) -> Audit:
     return Audit(records, workspaces, tuple(faults), more, tuple(without_state))
 
 
-async def _span(bootstrap: str, partition: int) -> tuple[int, int]:
-    async with PartitionReader(bootstrap, LEDGER, partition) as reader:
+async def _span(kafka: Address, partition: int) -> tuple[int, int]:
+    async with PartitionReader(kafka, LEDGER, partition) as reader:
         return await reader.beginning(), await reader.end()

@@ -19,6 +19,7 @@ from operator import attrgetter
 from typing import Any
 
 from schemas.errors import QuarterhourError
+from schemas.kafka import Address
 from schemas.tracing import Tracer
 from streams.durable.changelog import Recovered, position_output, recover, state_outputs
 from streams.durable.failpoints import FailPoint
@@ -48,7 +49,7 @@ class ConsumerDeaf(QuarterhourError):
 class ActorContext:
     """What an actor needs from its process."""
 
-    bootstrap: str
+    kafka: Address
     topic: str
     changelog: str
     producer: Any
@@ -61,8 +62,8 @@ class ActorContext:
     batch_records: int = MAX_BATCH
     """The most records made durable at once. A batch begins before the one ahead is durable only when it is full:
     waiting for acknowledgements costs no CPU, many small batches do."""
-    new_reader: Callable[[str, str, int], Any] = PartitionReader
-    recover: Callable[[str, str, int, PartitionMachine], Awaitable[Recovered]] = recover
+    new_reader: Callable[[Address, str, int], Any] = PartitionReader
+    recover: Callable[[Address, str, int, PartitionMachine], Awaitable[Recovered]] = recover
     tracer: Tracer | None = None
     """None: traces are off."""
 
@@ -241,8 +242,8 @@ class PartitionActor:
         context = self._context
         # Asked first: what was committed before is covered by what is read after.
         committed = await context.committed(self.partition)
-        found = await context.recover(context.bootstrap, context.changelog, self.partition, machine)
-        async with context.new_reader(context.bootstrap, context.topic, self.partition) as reader:
+        found = await context.recover(context.kafka, context.changelog, self.partition, machine)
+        async with context.new_reader(context.kafka, context.topic, self.partition) as reader:
             first, end = await reader.beginning(), await reader.end()
         where = f"{context.topic}/{self.partition}"
         if found.position is None:
@@ -276,7 +277,7 @@ class PartitionActor:
         start = self._reached
         missed = 0
         if self._reader is None:
-            reader = context.new_reader(context.bootstrap, context.topic, self.partition)
+            reader = context.new_reader(context.kafka, context.topic, self.partition)
             self._reader = await stack.enter_async_context(reader)
         async for records in self._reader.read(start, until):
             for first in range(0, len(records), context.batch_records):

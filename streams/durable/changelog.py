@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.errors import QuarterhourError
 from schemas.headers import TAG_HEADER
+from schemas.kafka import Address
 from streams.durable.machine import Output, PartitionMachine
 from streams.durable.reader import PartitionReader
 
@@ -185,11 +186,11 @@ class StateFold:
         machine.restored(self.checkpoint)
 
 
-async def recover(bootstrap: str, topic: str, partition: int, machine: PartitionMachine) -> Recovered:
+async def recover(kafka: Address, topic: str, partition: int, machine: PartitionMachine) -> Recovered:
     """Read the changelog partition to its present end and restore the machine from it; see `StateFold.check`."""
     fold = StateFold()
     count = 0
-    async with PartitionReader(bootstrap, topic, partition) as reader:
+    async with PartitionReader(kafka, topic, partition) as reader:
         async for records in reader.read(await reader.beginning(), await reader.end()):
             fold.records(records)
             count += len(records)

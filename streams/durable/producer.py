@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from schemas.kafka import Address, client_arguments
 from streams.durable.machine import Output
 
 MAX_BATCH_BYTES = 1024 * 1024
@@ -15,10 +16,10 @@ REQUEST_TIMEOUT_MS = 30_000
 _NO_HEADERS: list[tuple[str, bytes]] = []
 
 
-def new_producer(bootstrap: str, client_id: str, *, throwaway: bool = False) -> Any:
+def new_producer(kafka: Address, client_id: str, *, throwaway: bool = False) -> Any:
     """An idempotent producer; start it before use. A throw-away broker knows no idempotence, so law 1 fails there."""
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_arguments(kafka),
         client_id=client_id,
         acks="all",  # law 1: durable before the next step
         enable_idempotence=not throwaway,  # a retry inside the client is no second record

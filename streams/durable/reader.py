@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.errors import QuarterhourError
+from schemas.kafka import Address, client_arguments
 from streams.durable.machine import RawRecord
 from streams.durable.runs import RUNS_A_TIME, give_runs
 
@@ -26,10 +27,10 @@ class RecordsGone(QuarterhourError):
 class PartitionReader:
     """A group-less consumer of one partition; use as an async context manager, for as many reads as wanted."""
 
-    def __init__(self, bootstrap: str, topic: str, partition: int, fetch_bytes: int = FETCH_BYTES) -> None:
+    def __init__(self, kafka: Address, topic: str, partition: int, fetch_bytes: int = FETCH_BYTES) -> None:
         self._partition = TopicPartition(topic, partition)
         self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_arguments(kafka),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",  # never silently read from somewhere else
@@ -86,15 +87,15 @@ class GroupView:
     Asking waits out a coordinator that is not there yet, as after a broker's restart.
     """
 
-    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
-        self._bootstrap, self._group, self._topic = bootstrap, group, topic
+    def __init__(self, kafka: Address, group: str, topic: str) -> None:
+        self._kafka, self._group, self._topic = kafka, group, topic
         self._consumer: Any = None
 
     async def start(self) -> None:
         """Connect; joins no group."""
         # Made here, because a client that was made and never started counts as left open.
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False, isolation_level=ISOLATION
+            **client_arguments(self._kafka), group_id=self._group, enable_auto_commit=False, isolation_level=ISOLATION
         )
         await _start(self._consumer)
 

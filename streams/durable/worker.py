@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,11 +21,13 @@ import mode
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from schemas import health, logs
+from schemas.admission import admitted
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.exposing import metrics_text
 from schemas.settings import Settings
 from schemas.tracing import new_tracer
 from streams.durable.actor import ActorContext, PartitionActor
+from streams.durable.broker import broker_settings
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.metrics import WorkerMetrics
@@ -85,6 +87,7 @@ class PartitionWorker:
             raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
         self._role = role
         self._settings = settings
+        self._kafka = settings.kafka
         self._actors: dict[int, tuple[PartitionActor, asyncio.Task[None]]] = {}
         self._kept: dict[int, PartitionActor] = {}
         self._committed: dict[int, int] = {}
@@ -101,10 +104,9 @@ class PartitionWorker:
 
     def _new_app(self, work_directory: Path) -> Any:
         role, settings = self._role, self._settings
-        servers = settings.kafka_bootstrap_servers.split(",")
         app = _App(
             role.group,
-            broker=[f"kafka://{server.strip()}" for server in servers],
+            **broker_settings(self._kafka),
             datadir=str(work_directory / role.group),
             store="memory://",
             web_enabled=settings.metrics_port is not None,
@@ -229,13 +231,12 @@ class PartitionWorker:
     async def _ready_context(self) -> ActorContext:
         if self._context is None:
             role, settings = self._role, self._settings
-            bootstrap = settings.kafka_bootstrap_servers
-            self._producer = new_producer(bootstrap, f"{role.group}-{os.getpid()}", throwaway=settings.throwaway)
+            self._producer = new_producer(self._kafka, f"{role.group}-{os.getpid()}", throwaway=settings.throwaway)
             await self._producer.start()
-            self._group = GroupView(bootstrap, role.group, role.topic)
+            self._group = GroupView(self._kafka, role.group, role.topic)
             await self._group.start()
             self._context = ActorContext(
-                bootstrap, role.topic, role.changelog, self._producer, role.new_machine,
+                self._kafka, role.topic, role.changelog, self._producer, role.new_machine,
                 self._group.committed, self._is_current, FailPoint(settings.fail_point), settings.batch_records,
                 tracer=self._tracer,
             )  # fmt: skip
@@ -291,7 +292,7 @@ class PartitionWorker:
                 # Who was assigned nothing stands by; whether the broker is there is asked all the same.
                 ends = await asyncio.wait_for(self._group.ends(actors or (0,)), 5 * WATCH_SECONDS)
             except (KafkaError, ConsumerStoppedError, TimeoutError) as error:
-                self._health.tell("kafka", f"Kafka at {self._settings.kafka_bootstrap_servers} is away: {error!r}")
+                self._health.tell("kafka", f"Kafka at {self._kafka} is away: {error!r}")
                 continue  # no broker, nothing to deliver; or we are stopping
             self._health.tell("kafka", "")
             self._ends = ends = {partition: end for partition, end in ends.items() if partition in actors}
@@ -306,7 +307,11 @@ class PartitionWorker:
                     crash("watchdog")
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; exits with 0 when asked to stop, 70 after a crash."""
+        """Run until SIGTERM or SIGINT; exits with 0 when asked to stop, 70 after a crash.
+
+        Raises NotAdmitted when Kafka refuses us, which Faust would not tell apart from a Kafka that is away.
+        """
+        _run_apart(admitted(self._kafka))
         logging_config = None
         if self._settings.log_format == "json":
             logging_config = logs.configuration(self._role.group, "json")
@@ -317,6 +322,15 @@ class PartitionWorker:
             worker.execute_from_commandline()
         except SystemExit as end:
             sys.exit(EXIT_CRASHED if end.code else 0)
+
+
+def _run_apart(asked: Coroutine[None, None, None]) -> None:
+    """Run something to its end before Faust makes its loop; `asyncio.run` would leave the thread without one."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(asked)
+    finally:
+        loop.close()
 
 
 def _told(view: Any, answer: health.Answer) -> Any:

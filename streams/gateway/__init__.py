@@ -3,6 +3,7 @@
 `Gateway` is all most programs need; `Publisher` and `Follower` are what it and the HTTP ingest are made of.
 """
 
+from schemas.kafka import Kafka
 from streams.gateway.entitled import Decision, EntitlementPolicy
 from streams.gateway.errors import BrokerAway, Closed, NotDelivered, Refused
 from streams.gateway.events import new_event
@@ -16,6 +17,7 @@ __all__ = [
     "Delivered",
     "EntitlementPolicy",
     "Gateway",
+    "Kafka",
     "NotDelivered",
     "PublisherPolicy",
     "Receipt",

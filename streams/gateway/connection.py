@@ -22,6 +22,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from schemas.admission import or_refused
+from schemas.kafka import Address
 from streams.gateway.errors import BrokerAway
 
 log = logging.getLogger(__name__)
@@ -40,9 +42,9 @@ REFUSALS = (
 class Connection:
     """A producer at a time; `generation` counts them. `make` gives one that is not started."""
 
-    def __init__(self, make: Callable[[], Any], address: str) -> None:
+    def __init__(self, make: Callable[[], Any], kafka: Address) -> None:
         self._make = make
-        self._address = address
+        self._kafka = kafka
         self._renewing = asyncio.Lock()
         self.producer: Any = None
         self.generation = 0
@@ -56,10 +58,11 @@ class Connection:
                 partitions = await producer.partitions_for(topic)
         except (KafkaError, OSError, TimeoutError) as error:
             await producer.stop()
-            raise BrokerAway(
-                f"no Kafka with the topic {topic} answers at {self._address} ({error or 'timed out'}): start one with "
+            away = (
+                f"no Kafka with the topic {topic} answers at {self._kafka} ({error or 'timed out'}): start one with "
                 "`quarterhour up`, or create the topics with `quarterhour prepare`"
-            ) from None
+            )
+            raise BrokerAway(await or_refused(self._kafka, away)) from None
         except BaseException:
             await producer.stop()
             raise
@@ -77,8 +80,9 @@ class Connection:
                 producer = self._make()
                 try:
                     await producer.start()
-                except (KafkaError, OSError):
+                except (KafkaError, OSError) as failed:
                     await producer.stop()
+                    log.warning("%s", await or_refused(self._kafka, f"no producer yet: {failed}"))
                     await asyncio.sleep(RETRY_SECONDS)
                 except BaseException:
                     await producer.stop()

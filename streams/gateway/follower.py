@@ -16,6 +16,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.admission import or_refused
+from schemas.kafka import Address, client_arguments
 from streams.gateway.errors import BrokerAway
 
 log = logging.getLogger(__name__)
@@ -29,9 +31,9 @@ class Follower:
     """See the module. `start` before use, `close` after; one event loop's."""
 
     def __init__(
-        self, bootstrap: str, topic: str, apply: Apply, *, clock: Callable[[], float] = time.monotonic
+        self, kafka: Address, topic: str, apply: Apply, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._bootstrap, self._topic, self._apply, self._clock = bootstrap, topic, apply, clock
+        self._kafka, self._topic, self._apply, self._clock = kafka, topic, apply, clock
         self._current: dict[int, float] = {}
         self._partitions = 0
         self._all_read = asyncio.Event()
@@ -45,10 +47,11 @@ class Follower:
                 await self._all_read.wait()
         except TimeoutError:
             await self.close()
-            raise BrokerAway(
-                f"the topic {self._topic} could not be read at {self._bootstrap} within {timeout_seconds:g} s: start "
+            away = (
+                f"the topic {self._topic} could not be read at {self._kafka} within {timeout_seconds:g} s: start "
                 "Kafka with `quarterhour up`, or create the topics with `quarterhour prepare`"
-            ) from None
+            )
+            raise BrokerAway(await or_refused(self._kafka, away)) from None
         except BaseException:
             await self.close()
             raise
@@ -75,13 +78,13 @@ class Follower:
             try:
                 await self._follow()
             except (KafkaError, OSError) as error:
-                log.warning("following %s again: %r", self._topic, error)
+                log.warning("following %s again: %s", self._topic, await or_refused(self._kafka, repr(error)))
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _follow(self) -> None:
         consumer: Any = AIOKafkaConsumer(
             self._topic,  # without a group: all partitions
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # a topic made anew is read anew

@@ -9,6 +9,7 @@ from typing import Self
 
 from schemas import traces
 from schemas.interactions import Event
+from schemas.kafka import Address
 from schemas.topics import ENTITLEMENTS
 from streams.gateway.entitled import Decision, EntitlementPolicy, Entitlements
 from streams.gateway.errors import Closed
@@ -25,7 +26,7 @@ class Gateway:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Address,
         *,
         workspace: str | None = None,
         entitlements: EntitlementPolicy = EntitlementPolicy(),  # noqa: B008 - frozen
@@ -33,15 +34,18 @@ class Gateway:
         throwaway: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`workspace`: whose apps `allowed` means by default. `throwaway`: see the setting QUARTERHOUR_THROWAWAY."""
+        """`kafka`: `host:port,...`, or a `Kafka` where it wants TLS or a password.
+
+        `workspace`: whose apps `allowed` means by default. `throwaway`: see the setting QUARTERHOUR_THROWAWAY.
+        """
         self._workspace = workspace
         self._clock = clock
-        self._publisher = Publisher(bootstrap, f"quarterhour-gateway-{os.getpid()}", publishing, throwaway=throwaway)
+        self._publisher = Publisher(kafka, f"quarterhour-gateway-{os.getpid()}", publishing, throwaway=throwaway)
         self._view = Entitlements(entitlements)
-        self._follower = Follower(bootstrap, ENTITLEMENTS, self._view.apply, clock=clock)
+        self._follower = Follower(kafka, ENTITLEMENTS, self._view.apply, clock=clock)
 
     async def __aenter__(self) -> Self:
-        """Connect, and read the entitlements to their end; raises BrokerAway."""
+        """Connect, and read the entitlements to their end; raises BrokerAway, also where Kafka refuses us."""
         await self._publisher.start()
         try:
             await self._follower.start()

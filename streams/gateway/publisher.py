@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
 
+from schemas.kafka import Address
 from schemas.routing import partition_of
 from schemas.topics import INTERACTIONS
 from schemas.traces import Header, TraceContext
@@ -82,7 +83,7 @@ class Publisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Address,
         client_id: str,
         policy: PublisherPolicy = PublisherPolicy(),
         *,
@@ -93,8 +94,8 @@ class Publisher:
         self.topic = topic
         self.policy = policy
         self.budget = ByteBudget(policy.buffer_bytes)
-        make = make_producer or (lambda: new_producer(bootstrap, client_id, throwaway=throwaway))
-        self._connection = Connection(make, bootstrap)
+        make = make_producer or (lambda: new_producer(kafka, client_id, throwaway=throwaway))
+        self._connection = Connection(make, kafka)
         self._lanes: list[_Lane] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lane_of: dict[str, _Lane] = {}

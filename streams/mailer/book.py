@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from schemas.kafka import Address, client_arguments
 from schemas.mails import Webhook
 from schemas.topics import WEBHOOKS
 from streams.durable.reader import ISOLATION
@@ -49,11 +50,11 @@ class Book:
 class BookReader:
     """Keeps a book up to date from the topic. `start` returns when everything up to then is in it."""
 
-    def __init__(self, bootstrap: str, partitions: int) -> None:
+    def __init__(self, kafka: Address, partitions: int) -> None:
         self.book = Book()
         self._places = [TopicPartition(WEBHOOKS, partition) for partition in range(partitions)]
         self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
+            **client_arguments(kafka), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
             isolation_level=ISOLATION,
         )  # fmt: skip
 

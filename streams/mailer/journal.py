@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from schemas.kafka import Address, client_arguments
 from schemas.topics import MAILER_CHANGELOG
 from streams.durable.producer import REQUEST_TIMEOUT_MS, new_producer
 from streams.durable.reader import PartitionReader
@@ -25,8 +26,8 @@ ChangelogRecord = tuple[bytes, bytes | None]
 class Journal:
     """See the module. `open` first, `close` at the end."""
 
-    def __init__(self, bootstrap: str, partition: int, *, throwaway: bool = False) -> None:
-        self._bootstrap, self._partition, self._throwaway = bootstrap, partition, throwaway
+    def __init__(self, kafka: Address, partition: int, *, throwaway: bool = False) -> None:
+        self._kafka, self._partition, self._throwaway = kafka, partition, throwaway
         self._one_at_a_time = asyncio.Lock()
         self._producer: Any = None
 
@@ -34,10 +35,10 @@ class Journal:
         """Take the partition over, and read what it holds: the newest value of each key."""
         name = f"quarterhour-mailer-{self._partition}"
         if self._throwaway:  # it knows no transactions, and keeps nothing anyway
-            self._producer = new_producer(self._bootstrap, name, throwaway=True)
+            self._producer = new_producer(self._kafka, name, throwaway=True)
         else:
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap,
+                **client_arguments(self._kafka),
                 client_id=name,
                 transactional_id=name,  # the fence: one owner of a partition
                 acks="all",
@@ -48,7 +49,7 @@ class Journal:
         await self._producer.start()
         # Only now: the owner before can add nothing any more, and what it left open has been aborted.
         held: dict[bytes, bytes] = {}
-        async with PartitionReader(self._bootstrap, MAILER_CHANGELOG, self._partition) as reader:
+        async with PartitionReader(self._kafka, MAILER_CHANGELOG, self._partition) as reader:
             async for records in reader.read(await reader.beginning(), await reader.end()):
                 for record in records:
                     if record.value is None:

@@ -23,9 +23,11 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from schemas import logs
+from schemas.admission import admitted
 from schemas.errors import QuarterhourError
 from schemas.exposing import expose
 from schemas.health import Health, answered, watch
+from schemas.kafka import client_arguments
 from schemas.mails import DeliveryChannel
 from schemas.settings import Settings
 from schemas.topics import ALERTS, MAIL_RETRIES, MAILER_CHANGELOG
@@ -75,6 +77,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._kafka = settings.kafka
         self._fail_point = FailPoint(settings.fail_point, STEPS)
         self._policy = DeskPolicy(
             sender_domain(settings.mail_from), RetryPolicy.of(settings), settings.interaction_partitions
@@ -109,21 +112,22 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     async def _start(self) -> None:
         settings, held = self._settings, self._held
-        bootstrap = settings.kafka_bootstrap_servers
+        kafka = self._kafka
         if settings.metrics_port is not None:
             metrics = MailerMetrics(self._desks, self._gone, wall_clock_us)
             held.callback(expose(metrics, self._health, settings.bind_address, settings.metrics_port))
-        self._producer = new_producer(bootstrap, f"{GROUP}-{os.getpid()}", throwaway=settings.throwaway)
+        await admitted(kafka)
+        self._producer = new_producer(kafka, f"{GROUP}-{os.getpid()}", throwaway=settings.throwaway)
         await self._producer.start()
         held.push_async_callback(self._producer.stop)
-        self._book = BookReader(bootstrap, settings.account_partitions)
+        self._book = BookReader(kafka, settings.account_partitions)
         held.push_async_callback(self._book.stop)
         await self._book.start()
         hooks = WebhookCarrier(self._book.book.find, settings.mail_timeout_seconds, loopback=settings.webhook_loopback)
         held.push_async_callback(hooks.close)
         self._carriers: dict[DeliveryChannel, Carrier] = {"email": self._smtp, "webhook": hooks}
         self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_arguments(kafka),
             group_id=GROUP,
             group_instance_id=settings.group_instance_id or None,
             enable_auto_commit=False,  # the changelog says where to go on
@@ -177,7 +181,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     async def _take_over(self, partition: int) -> None:
         settings = self._settings
-        journal = Journal(settings.kafka_bootstrap_servers, partition, throwaway=settings.throwaway)
+        journal = Journal(self._kafka, partition, throwaway=settings.throwaway)
         desk = Desk.recovered(partition, self._policy, await journal.open())
         dispatcher = Dispatcher(desk, journal.write, self._publish, self._carriers, self._fail_point)
         task = asyncio.create_task(_guard(dispatcher.run()), name=f"partition-{partition}")
@@ -205,7 +209,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         await produce(self._producer, outputs)
 
     async def _kafka_missing(self) -> str:
-        where = f"Kafka at {self._settings.kafka_bootstrap_servers} is away"
+        where = f"Kafka at {self._kafka} is away"
         return await answered(self._consumer.end_offsets([TopicPartition(ALERTS, 0)]), where)
 
     def _desks(self) -> dict[int, Desk]:

@@ -15,9 +15,11 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.admission import or_refused
 from schemas.commands import Command
 from schemas.errors import InvalidRecord
 from schemas.health import answered
+from schemas.kafka import client_arguments
 from schemas.ledger import LedgerRecord
 from schemas.replies import decode_reply
 from schemas.routing import partition_of
@@ -62,10 +64,10 @@ class Requests:
 
     def __init__(self, settings: Settings, client_id: str, wait_seconds: float = WAIT_SECONDS) -> None:
         self.desk = Desk()
-        self._bootstrap = settings.kafka_bootstrap_servers
+        self._kafka = settings.kafka
         self._partitions = settings.account_partitions
         self._wait_seconds = wait_seconds
-        self._sender = Sender(self._bootstrap, client_id, throwaway=settings.throwaway)
+        self._sender = Sender(self._kafka, client_id, throwaway=settings.throwaway)
         self._waiting: dict[Key, set[asyncio.Future[Answer]]] = {}
         self._looking: dict[Key, asyncio.Task[None]] = {}
         self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
@@ -125,7 +127,8 @@ class Requests:
             try:
                 await self._listen()
             except (KafkaError, OSError) as error:
-                log.warning("replies are not heard: %r; trying again", error)
+                why = await or_refused(self._kafka, repr(error))
+                log.warning("replies are not heard: %s; trying again", why)
             except Exception:  # a fault of ours or of the client's: told, and listening goes on
                 log.exception("replies are not heard; trying again")
             finally:
@@ -135,7 +138,7 @@ class Requests:
     async def _listen(self) -> None:
         """Tail the replies, from shortly before now on."""
         consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             group_id=None,  # everybody hears everything
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -191,7 +194,7 @@ class Requests:
             del self._looking[old.key]
 
     def _ledger_reader(self, partition: int) -> PartitionReader:
-        return PartitionReader(self._bootstrap, LEDGER, partition, LOOKUP_BYTES)
+        return PartitionReader(self._kafka, LEDGER, partition, LOOKUP_BYTES)
 
     def _tell(self, key: Key, answer: Answer) -> None:
         for future in self._waiting.get(key, ()):

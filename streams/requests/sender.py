@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from schemas.errors import QuarterhourError
+from schemas.kafka import Address
 from streams.durable.machine import Output
 from streams.durable.producer import new_producer, produce
 
@@ -25,8 +26,8 @@ class BrokerAway(QuarterhourError):
 class Sender:
     """Sends records, each acknowledged. A send whose caller has gone goes on: it may be on its way already."""
 
-    def __init__(self, bootstrap: str, client_id: str, *, throwaway: bool) -> None:
-        self._bootstrap, self._client_id, self._throwaway = bootstrap, client_id, throwaway
+    def __init__(self, kafka: Address, client_id: str, *, throwaway: bool) -> None:
+        self._kafka, self._client_id, self._throwaway = kafka, client_id, throwaway
         self._producer: Any = None
         self._starting = asyncio.Lock()
         self._on_the_way: set[asyncio.Task[None]] = set()
@@ -63,7 +64,7 @@ class Sender:
     async def _started(self) -> Any:
         async with self._starting:
             if self._producer is None:
-                producer = new_producer(self._bootstrap, self._client_id, throwaway=self._throwaway)
+                producer = new_producer(self._kafka, self._client_id, throwaway=self._throwaway)
                 try:
                     await producer.start()
                 except BaseException:

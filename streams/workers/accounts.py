@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
+from schemas.errors import told_at_start
 from schemas.settings import Settings
 from schemas.topics import ACCOUNTS_CHANGELOG, INBOX
 from streams.accounts.partition import AccountsPartition
 from streams.accounts.policy import policy_of
 from streams.durable import collector
-from streams.durable.worker import PartitionWorker, Role
+from streams.durable.worker import EXIT_CRASHED, PartitionWorker, Role
 
 GROUP = "quarterhour-accounts"
 
@@ -25,8 +26,8 @@ def accounts_role(settings: Settings) -> Role:
 
 def main() -> None:
     """Run one ACCOUNTS worker."""
-    settings = Settings()
-    with tempfile.TemporaryDirectory(prefix="quarterhour-") as directory:
+    with told_at_start(EXIT_CRASHED), tempfile.TemporaryDirectory(prefix="quarterhour-") as directory:
+        settings = Settings()
         worker = PartitionWorker(accounts_role(settings), settings, Path(directory))
         collector.calm()
         worker.run()

@@ -24,7 +24,8 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from schemas import logs
-from schemas.errors import ConfigurationError
+from schemas.admission import admitted
+from schemas.errors import ConfigurationError, told_at_start
 from schemas.exposing import expose
 from schemas.health import Health, watch
 from schemas.instants import MICROS_PER_SECOND, text_of
@@ -66,16 +67,17 @@ class ClockMetrics:
 async def tick_for_ever(settings: Settings) -> None:
     """Publish ticks while elected, until SIGTERM or SIGINT; raises what the broker refuses."""
     name = f"{socket.gethostname()}-{os.getpid()}"
-    bootstrap = settings.kafka_bootstrap_servers
+    kafka = settings.kafka
     metrics = ClockMetrics()
     health = Health("clock", {"kafka": "Kafka has not answered yet", "group": _NOT_ELECTED})
     with ExitStack() as held:
         if settings.metrics_port is not None:
             held.callback(expose(metrics, health, settings.bind_address, settings.metrics_port))
-        producer = new_producer(bootstrap, f"quarterhour-clock-{name}", throwaway=settings.throwaway)
+        await admitted(kafka)
+        producer = new_producer(kafka, f"quarterhour-clock-{name}", throwaway=settings.throwaway)
         await producer.start()
         try:
-            async with new_lease(bootstrap, name, settings.session_timeout_seconds) as lease:
+            async with new_lease(kafka, name, settings.session_timeout_seconds) as lease:
                 looking = asyncio.create_task(watch(health, {"kafka": lease.kafka_missing}))
                 try:
                     while True:
@@ -103,12 +105,13 @@ async def _until_stopped(settings: Settings) -> None:
 
 def main() -> None:
     """Run the clock."""
-    settings = Settings()
-    logs.set_up("clock", settings.log_format)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    if not settings.kafka_bootstrap_servers:
-        raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
-    asyncio.run(_until_stopped(settings))
+    with told_at_start():
+        settings = Settings()
+        logs.set_up("clock", settings.log_format)
+        logging.getLogger("aiokafka").setLevel(logging.WARNING)
+        if not settings.kafka_bootstrap_servers:
+            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
+        asyncio.run(_until_stopped(settings))
 
 
 if __name__ == "__main__":

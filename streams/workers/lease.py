@@ -17,16 +17,17 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.health import answered
+from schemas.kafka import Address, client_arguments
 from schemas.topics import CLOCK_LEASE
 
 log = logging.getLogger("quarterhour.lease")
 GROUP = "quarterhour-clock"
 
 
-def new_lease(bootstrap: str, name: str, session_seconds: float) -> Lease:
+def new_lease(kafka: Address, name: str, session_seconds: float) -> Lease:
     """A candidate; one that is dead for `session_seconds` is followed by another."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_arguments(kafka),
         client_id=name,
         group_id=GROUP,
         enable_auto_commit=False,  # a commit is the lease, made when we say

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 from schemas import logs
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, told_at_start
 from schemas.settings import Settings
 from streams.mailer.worker import EXIT_CRASHED, MailWorker, crash
 
@@ -18,17 +17,17 @@ async def work(settings: Settings) -> None:
 
 def main() -> None:
     """Run one MAILER worker; exits with 0 when asked to stop, 70 after an error."""
-    settings = Settings()
-    logs.set_up("mailer", settings.log_format)
-    try:
+    with told_at_start(EXIT_CRASHED):
+        settings = Settings()
+        logs.set_up("mailer", settings.log_format)
         if not settings.kafka_bootstrap_servers:
             raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
-        asyncio.run(work(settings))
-    except ConfigurationError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(EXIT_CRASHED)
-    except Exception:
-        crash("worker")
+        try:
+            asyncio.run(work(settings))
+        except ConfigurationError:
+            raise
+        except Exception:
+            crash("worker")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from schemas.errors import told_at_start
 from schemas.settings import Settings
 from schemas.topics import INTERACTIONS, METER_CHANGELOG
 from streams.durable import collector
-from streams.durable.worker import PartitionWorker, Role
+from streams.durable.worker import EXIT_CRASHED, PartitionWorker, Role
 from streams.metering.meter import MeterPartition
 from streams.metering.policy import MeterPolicy
 
@@ -27,8 +28,8 @@ def meter_role(settings: Settings) -> Role:
 
 def main() -> None:
     """Run one METER worker."""
-    settings = Settings()
-    with tempfile.TemporaryDirectory(prefix="quarterhour-") as directory:
+    with told_at_start(EXIT_CRASHED), tempfile.TemporaryDirectory(prefix="quarterhour-") as directory:
+        settings = Settings()
         worker = PartitionWorker(meter_role(settings), settings, Path(directory))
         collector.calm()
         worker.run()

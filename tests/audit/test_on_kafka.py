@@ -101,7 +101,7 @@ async def test_each_edited_missing_or_swapped_record_is_found_the_last_one_too(
 
 async def published(settings: Settings, outputs: list[Output]) -> None:
     """Publish records, acknowledged."""
-    producer = new_producer(settings.kafka_bootstrap_servers, "test")
+    producer = new_producer(settings.kafka, "test")
     await producer.start()
     try:
         await produce(producer, outputs)

@@ -258,7 +258,7 @@ class FakeWorld:
     async def _committed(self, _: int) -> int | None:
         return self.committed
 
-    async def _recover(self, _bootstrap: str, topic: str, _partition: int, machine: PartitionMachine) -> Recovered:
+    async def _recover(self, _kafka: object, topic: str, _partition: int, machine: PartitionMachine) -> Recovered:
         self.recoveries += 1
         fold = StateFold()
         records = self.log.records(topic)

@@ -50,7 +50,7 @@ class Pipeline:
 
     async def publish(self, outputs: Sequence[Output], chunk: int = 500) -> None:
         """Publish records, acknowledged."""
-        producer = new_producer(self.settings.kafka_bootstrap_servers, "test")
+        producer = new_producer(self.settings.kafka, "test")
         await producer.start()
         try:
             for first in range(0, len(outputs), chunk):

@@ -32,7 +32,7 @@ async def test_l5_rebuilt_under_a_running_loader_the_totals_are_the_same(tmp_pat
         await replay(first, running.settings, None)
         await running.drained()
         before = running.totals()
-        async with KafkaSource(running.settings.kafka_bootstrap_servers, LOADED_TOPICS) as source:
+        async with KafkaSource(running.settings.kafka, LOADED_TOPICS) as source:
             done = await rebuild(running.settings.clickhouse_url, source)
         assert [str(c) for c in done.comparisons if not c.is_same] == []
         assert done.swapped

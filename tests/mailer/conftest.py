@@ -84,7 +84,7 @@ class Office:
         """Everything a topic holds."""
         found: list[bytes] = []
         for partition in range(partitions):
-            async with PartitionReader(self.settings.kafka_bootstrap_servers, topic, partition) as reader:
+            async with PartitionReader(self.settings.kafka, topic, partition) as reader:
                 async for records in reader.read(0, await reader.end()):
                     found += [record.value or b"" for record in records]
         return found

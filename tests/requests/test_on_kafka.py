@@ -73,7 +73,7 @@ async def ledger(settings: Settings) -> list[LedgerRecord]:
     """The distinct records of the ledger topic."""
     found: dict[tuple[str, int], LedgerRecord] = {}
     for partition in range(settings.account_partitions):
-        async with PartitionReader(settings.kafka_bootstrap_servers, LEDGER, partition) as reader:
+        async with PartitionReader(settings.kafka, LEDGER, partition) as reader:
             async for records in reader.read(0, await reader.end()):
                 for raw in records:
                     record = decode_ledger(raw.value)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 
 import uvicorn
 
 from schemas import logs
+from schemas.admission import admitted
 from schemas.errors import ConfigurationError, QuarterhourError
 from schemas.settings import Settings
 from streams.doors.accounts.application import application
@@ -24,11 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
-    settings = Settings()
-    logs.set_up("accounts-api", settings.log_format, "WARNING")
     try:
+        settings = Settings()
+        logs.set_up("accounts-api", settings.log_format, "WARNING")
         if not settings.kafka_bootstrap_servers:
             raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
+        asyncio.run(admitted(settings.kafka))
         served = application(Requests(settings, f"quarterhour-accounts-api-{os.getpid()}"), settings.signing_key)
     except QuarterhourError as error:
         print(error, file=sys.stderr)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 
 import uvicorn
 
 from schemas import logs
+from schemas.admission import admitted
+from schemas.errors import ConfigurationError, told_at_start
 from schemas.settings import Settings
 from schemas.tracing import new_tracer
 from streams.doors.ingest.application import application
@@ -23,11 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
-    settings = Settings()
-    logs.set_up("ingest", settings.log_format, "WARNING")
-    if not settings.kafka_bootstrap_servers:
-        print("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092", file=sys.stderr)
-        return 1
+    with told_at_start():
+        settings = Settings()
+        logs.set_up("ingest", settings.log_format, "WARNING")
+        if not settings.kafka_bootstrap_servers:
+            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
+        asyncio.run(admitted(settings.kafka))
     tracer = new_tracer("ingest", settings)
     served = application(KafkaBackend(settings), settings.ingest_in_flight_bytes, tracer)
     uvicorn.run(

@@ -52,11 +52,9 @@ class KafkaBackend:
         self.keys = Keys()
         # Requests are bounded before they are read; this bound is for what is left in flight behind a dead broker.
         policy = PublisherPolicy(4 * settings.ingest_in_flight_bytes, DELIVERY_SECONDS)
-        bootstrap = settings.kafka_bootstrap_servers
-        self._publisher = Publisher(
-            bootstrap, f"quarterhour-ingest-{os.getpid()}", policy, throwaway=settings.throwaway
-        )
-        self._follower = Follower(bootstrap, GATEWAY_KEYS, self.keys.apply)
+        kafka = settings.kafka
+        self._publisher = Publisher(kafka, f"quarterhour-ingest-{os.getpid()}", policy, throwaway=settings.throwaway)
+        self._follower = Follower(kafka, GATEWAY_KEYS, self.keys.apply)
         self._connecting: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
