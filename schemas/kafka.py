@@ -126,9 +126,7 @@ def _check_tls(kafka: Kafka) -> None:
                 f"{variable(name)} is '{path}', but {protocol}, which is not encrypted: set it to SSL or SASL_SSL"
             )
         if not Path(path).is_file():
-            raise ConfigurationError(
-                f"{variable(name)} is '{path}': no such file: check the path, or mount it"
-            )
+            raise ConfigurationError(f"{variable(name)} is '{path}': no such file: check the path, or mount it")
     if not kafka.with_tls and not kafka.ssl_check_hostname:
         raise ConfigurationError(f"KAFKA_SSL_CHECK_HOSTNAME is false, but {protocol}: set that to SSL or SASL_SSL")
     for one, other in (_FILES[1:], _FILES[:0:-1]):

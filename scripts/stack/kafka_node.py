@@ -46,6 +46,8 @@ class KafkaNode:
     controller_port: int
     class_archive: Path | None = None
     jvm_options: tuple[str, ...] = QUICK_START
+    more_properties: str = ""
+    """Lines for the end of server.properties, where they count over those before."""
 
     @classmethod
     def on_ports(
@@ -65,7 +67,8 @@ class KafkaNode:
     async def prepare(self) -> None:
         """Write the configuration and, the first time, format the storage."""
         self.data.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(server_properties(self.data, self.port, self.controller_port))
+        properties = server_properties(self.data, self.port, self.controller_port)
+        self._properties.write_text(properties + self.more_properties)
         self._logging.write_text(LOGGING)
         # Formatting writes this file last and in one step.
         if not (self.data / "meta.properties").exists():
