@@ -80,16 +80,17 @@ def run(*arguments: str, values: Mapping[str, Any] | None = None) -> subprocess.
 
 def rendered(values: Mapping[str, Any] | None = None, release: str = "billing") -> list[Manifest]:
     """Every manifest, hooks included; `values` beside the least that must be given."""
-    done = run("template", release, str(CHART), values=_merged(GIVEN, values or {}))
+    done = run("template", release, str(CHART), values=merged(GIVEN, values or {}))
     assert done.returncode == 0, done.stderr
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over values, as Helm merges them."""
     both = dict(one)
     for key, value in other.items():
         nested = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
-        both[key] = _merged(both[key], value) if nested else value
+        both[key] = merged(both[key], value) if nested else value
     return both
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import yaml
 from schemas.settings import Settings
 from schemas.topics import topic_table
 from streams.workers import accounts, meter
-from tests.deploy.charted import CHART, GIVEN, Manifest, helm, of_kind, pods, rendered, run
+from tests.certificates import Authority
+from tests.deploy.charted import CHART, GIVEN, Manifest, helm, merged, of_kind, pods, rendered, run
 from tests.deploy.composed import ROOT, ours
 from tests.deploy.observed import DEPLOY, queries
 
 STATEFUL = {"meter", "accounts"}
 LONG_RUNNING = {*STATEFUL, "loader", "clock", "mailer", "ingest", "accounts-api", "page"}
-NOT_KUBERNETES = {"ScaledObject", "ServiceMonitor"}
+NOT_KUBERNETES = {"ScaledObject", "ServiceMonitor", "TriggerAuthentication"}
 """Kinds that operators bring: Kubernetes' own schemas do not know them."""
 EVERYTHING: Mapping[str, Any] = {
     "image": {"tag": "1.2.3", "pullSecrets": [{"name": "registry"}]},
@@ -35,16 +36,48 @@ EVERYTHING: Mapping[str, Any] = {
     "tolerations": [{"key": "billing", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
 }
+SECURED: Mapping[str, Any] = {
+    "kafka": {
+        "security": {
+            "protocol": "SASL_SSL",
+            "sasl": {"mechanism": "SCRAM-SHA-512", "username": "billing", "secret": "kafka-user"},
+            "tls": {"caSecret": "kafka-authority", "clientSecret": "kafka-certificate"},
+        }
+    },
+    "workers": {"meter": {"autoscaling": {"kind": "keda"}}},
+}
 SET_BY_THE_CHART = {
-    "KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL", "QUARTERHOUR_BIND_ADDRESS", "QUARTERHOUR_METRICS_PORT",
+    "KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL", "KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD_FILE", "KAFKA_SSL_CA_FILE", "KAFKA_SSL_CERTIFICATE_FILE",
+    "KAFKA_SSL_KEY_FILE", "KAFKA_SSL_CHECK_HOSTNAME", "QUARTERHOUR_BIND_ADDRESS", "QUARTERHOUR_METRICS_PORT",
     "QUARTERHOUR_GROUP_INSTANCE_ID", "QUARTERHOUR_SESSION_TIMEOUT_SECONDS", "QUARTERHOUR_SIGNING_KEY",
     "QUARTERHOUR_SMTP_URL", "QUARTERHOUR_ACCOUNTS_URL",
 }  # fmt: skip
 NOT_FOR_A_CLUSTER = {
+    "KAFKA_SASL_PASSWORD",  # it comes in a file
     "QUARTERHOUR_HOME", "QUARTERHOUR_TOKEN", "QUARTERHOUR_THROWAWAY", "QUARTERHOUR_FAIL_POINT",
     "QUARTERHOUR_MAILBOX_URL",  # the local stack's catcher
     *(f"QUARTERHOUR_{part}_PORT" for part in ("KAFKA", "CLICKHOUSE", "PAGE", "ACCOUNTS", "INGEST", "MAIL")),
 }  # fmt: skip
+
+VARIABLES = {
+    field.validation_alias if isinstance(field.validation_alias, str) else f"QUARTERHOUR_{name.upper()}"
+    for name, field in Settings.model_fields.items()
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """A file for each setting of Kafka's that names one, as the Secrets would hold it."""
+    folder = tmp_path_factory.mktemp("mounted")
+    authority = Authority(folder, "authority")
+    client = authority.sign("client", "DNS:client")
+    (folder / "password").write_text("secret")
+    made = {
+        "KAFKA_SASL_PASSWORD_FILE": folder / "password", "KAFKA_SSL_CA_FILE": authority.certificate,
+        "KAFKA_SSL_CERTIFICATE_FILE": client.certificate, "KAFKA_SSL_KEY_FILE": client.key,
+    }  # fmt: skip
+    return lambda variable: str(made[variable])
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +110,12 @@ def test_helm_finds_nothing_to_mend() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["as-it-comes", "everything"])
+@pytest.fixture(scope="module")
+def secured() -> list[Manifest]:
+    return rendered(SECURED)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING, SECURED], ids=["as-it-comes", "everything", "secured"])
 def test_each_manifest_is_one_of_kubernetes_with_no_field_too_many(values: Mapping[str, Any]) -> None:
     checked = 0
     for manifest in rendered(values):
@@ -108,21 +146,25 @@ def test_each_part_runs_the_composed_command(manifests: list[Manifest]) -> None:
 
 
 def test_each_variable_is_a_setting_with_a_value_that_the_code_takes(
-    manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
+    secured: list[Manifest], monkeypatch: pytest.MonkeyPatch, files: Callable[[str], str]
 ) -> None:
-    known = {"KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL"} | {f"QUARTERHOUR_{n.upper()}" for n in Settings.model_fields}
     seen: set[str] = set()
-    for name, pod in pods(manifests).items():
+    for name, pod in pods(secured).items():
         if name.endswith("-test"):
             continue
-        given = variables(pod, manifests)
-        assert set(given) <= known, name
+        given = variables(pod, secured)
+        assert set(given) <= VARIABLES, name
+        mounted = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+        for variable in (each for each in given if each.startswith("KAFKA_") and each.endswith("_FILE")):
+            assert given[variable].rsplit("/", 1)[0] in mounted, (name, variable)
+            given[variable] = files(variable)
         seen |= set(given)
         with monkeypatch.context() as patch:
             for variable, value in given.items():
                 patch.setenv(variable, value)
             settings = Settings()
-        assert settings.kafka_bootstrap_servers == "kafka:9092", name
+        assert settings.kafka.bootstrap == "kafka:9092", name
+        assert (settings.kafka.security_protocol, settings.kafka.sasl_password) == ("SASL_SSL", "secret"), name
         assert settings.clickhouse_url.startswith("http://quarterhour:secret@"), name
         assert settings.bind_address == "0.0.0.0", name
     assert seen >= SET_BY_THE_CHART
@@ -131,11 +173,8 @@ def test_each_variable_is_a_setting_with_a_value_that_the_code_takes(
 def test_each_setting_of_the_code_can_be_given_is_set_by_the_chart_or_is_none_for_a_cluster() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     offered = set(schema["properties"]["settings"]["properties"])
-    known = {"KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL"} | {
-        f"QUARTERHOUR_{name.upper()}" for name, field in Settings.model_fields.items() if field.validation_alias is None
-    }
-    assert offered | SET_BY_THE_CHART | NOT_FOR_A_CLUSTER == known
-    assert len(offered) + len(SET_BY_THE_CHART) + len(NOT_FOR_A_CLUSTER) == len(known)
+    assert offered | SET_BY_THE_CHART | NOT_FOR_A_CLUSTER == VARIABLES
+    assert len(offered) + len(SET_BY_THE_CHART) + len(NOT_FOR_A_CLUSTER) == len(VARIABLES)
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     assert set(values["settings"]) <= offered
 
@@ -220,6 +259,11 @@ def test_autoscaling_looks_at_the_lag_of_the_group_and_leaves_the_number_of_work
     assert (keda["scaleTargetRef"]["name"], hpa["scaleTargetRef"]["name"]) == (names["meter"], names["accounts"])
 
 
+def _secured(**security: Any) -> dict[str, Any]:
+    """`SECURED`, but for what is given of `kafka.security`."""
+    return merged(SECURED, {"kafka": {"security": security}})
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -232,11 +276,48 @@ def test_autoscaling_looks_at_the_lag_of_the_group_and_leaves_the_number_of_work
         ({"workers": {"meter": {"autoscaling": {"kind": "keda", "maxReplicas": 5}}}}, "4 partitions"),
         ({"workers": {"meter": {"autoscaling": {"kind": "hpa", "minReplicas": 5}}}}, "minReplicas is above"),
         ({"workers": {"mailer": {}}}, "mailer"),
+        ({"kafka": {"security": {"protocol": "TLS"}}}, "protocol"),
+        ({"kafka": {"security": {"protocol": "SASL_SSL"}}}, "set kafka.security.sasl.mechanism"),
+        (_secured(sasl={"username": ""}), "set kafka.security.sasl.username"),
+        (_secured(sasl={"secret": ""}), "set kafka.security.sasl.secret"),
+        (_secured(protocol="SSL"), "signs nobody in"),
+        (_secured(protocol="SASL_PLAINTEXT"), "not encrypted"),
+        (_secured(tls={"checkHostname": False}), "KEDA always checks"),
     ],
 )
 def test_values_that_cannot_work_are_refused_with_their_name(values: Mapping[str, Any], words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         rendered(values)
+
+
+def test_secrets_of_kafka_are_mounted_readable_by_us_and_never_in_a_manifest(secured: list[Manifest]) -> None:
+    expected = {"kafka-password": "kafka-user", "kafka-ca": "kafka-authority", "kafka-client": "kafka-certificate"}
+    for name, pod in pods(secured).items():
+        volumes = {volume["name"]: volume.get("secret") for volume in pod["volumes"]}
+        assert {mount: secret["secretName"] for mount, secret in volumes.items() if secret} == expected, name
+        assert {secret["defaultMode"] for secret in volumes.values() if secret} == {0o440}, name
+        for container in pod["containers"]:
+            mounts = {mount["name"]: mount for mount in container["volumeMounts"] if mount["name"] != "tmp"}
+            assert {mount: each["mountPath"] for mount, each in mounts.items()} == {
+                mount: f"/etc/quarterhour/{mount}" for mount in expected
+            }, name
+            assert all(each["readOnly"] for each in mounts.values()), name
+
+
+def test_keda_asks_kafka_for_the_lag_as_we_do(secured: list[Manifest], everything: list[Manifest]) -> None:
+    (authentication,) = (each for each in secured if each["kind"] == "TriggerAuthentication")
+    refs = {each["parameter"]: (each["name"], each["key"]) for each in authentication["spec"]["secretTargetRef"]}
+    (words,) = (each for each in secured if each["metadata"]["name"] == refs["sasl"][0] and each["kind"] == "Secret")
+    assert words["stringData"] == {"tls": "enable", "sasl": "scram_sha512", "username": "billing"}
+    assert {name: ref for name, ref in refs.items() if ref[0] != words["metadata"]["name"]} == {
+        "password": ("kafka-user", "password"), "ca": ("kafka-authority", "ca.crt"),
+        "cert": ("kafka-certificate", "tls.crt"), "key": ("kafka-certificate", "tls.key"),
+    }  # fmt: skip
+    (trigger,) = of_kind(secured, "ScaledObject")["meter"]["spec"]["triggers"]
+    assert trigger["authenticationRef"] == {"name": authentication["metadata"]["name"]}
+    (plain,) = of_kind(everything, "ScaledObject")["meter"]["spec"]["triggers"]
+    assert "authenticationRef" not in plain
+    assert [each for each in everything if each["kind"] == "TriggerAuthentication"] == []
 
 
 def test_a_secret_of_ones_own_is_used_and_none_is_made() -> None:

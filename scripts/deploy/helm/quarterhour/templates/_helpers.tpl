@@ -33,9 +33,54 @@ QUARTERHOUR_SIGNING_KEY: {{ required "set secrets.signingKey, 32 bytes or more, 
 QUARTERHOUR_SMTP_URL: {{ required "set secrets.smtpUrl to a mail server, or secrets.existing" .Values.secrets.smtpUrl | quote }}
 {{- end -}}
 
+{{/* How Kafka lets us in: settings; fails with what to do when something needed is not given, or would not be used. */}}
+{{- define "quarterhour.kafka" -}}
+{{- $security := .Values.kafka.security }}
+{{- $sasl := $security.sasl }}
+{{- $tls := $security.tls }}
+{{- $needs := printf "kafka.security.protocol is %s" $security.protocol }}
+KAFKA_SECURITY_PROTOCOL: {{ $security.protocol }}
+{{- if hasPrefix "SASL_" $security.protocol }}
+KAFKA_SASL_MECHANISM: {{ required (printf "%s: set kafka.security.sasl.mechanism" $needs) $sasl.mechanism }}
+KAFKA_SASL_USERNAME: {{ required (printf "%s: set kafka.security.sasl.username" $needs) $sasl.username | quote }}
+{{- $_ := required (printf "%s: set kafka.security.sasl.secret to the Secret with the password" $needs) $sasl.secret }}
+KAFKA_SASL_PASSWORD_FILE: {{ printf "/etc/quarterhour/kafka-password/%s" $sasl.passwordKey | quote }}
+{{- else if or $sasl.mechanism $sasl.username $sasl.secret }}
+{{- fail (printf "%s, which signs nobody in, but kafka.security.sasl is given: set the protocol to SASL_SSL" $needs) }}
+{{- end }}
+{{- if hasSuffix "SSL" $security.protocol }}
+{{- if $tls.caSecret }}
+KAFKA_SSL_CA_FILE: {{ printf "/etc/quarterhour/kafka-ca/%s" $tls.caKey | quote }}
+{{- end }}
+{{- if $tls.clientSecret }}
+KAFKA_SSL_CERTIFICATE_FILE: /etc/quarterhour/kafka-client/tls.crt
+KAFKA_SSL_KEY_FILE: /etc/quarterhour/kafka-client/tls.key
+{{- end }}
+KAFKA_SSL_CHECK_HOSTNAME: {{ $tls.checkHostname | quote }}
+{{- else if or $tls.caSecret $tls.clientSecret (not $tls.checkHostname) }}
+{{- fail (printf "%s, which is not encrypted, but kafka.security.tls is given: set the protocol to SSL or SASL_SSL" $needs) }}
+{{- end }}
+{{- end -}}
+
+{{/* The Secrets that Kafka wants of us, by the name of their mount. */}}
+{{- define "quarterhour.kafkaSecrets" -}}
+{{- with .Values.kafka.security }}
+{{- with .sasl.secret }}
+kafka-password: {{ . }}
+{{- end }}
+{{- with .tls.caSecret }}
+kafka-ca: {{ . }}
+{{- end }}
+{{- with .tls.clientSecret }}
+kafka-client: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The ConfigMap's content. */}}
 {{- define "quarterhour.settings" -}}
 KAFKA_BOOTSTRAP_SERVERS: {{ required "set kafka.bootstrapServers to host:port,... of your Kafka" .Values.kafka.bootstrapServers | quote }}
+{{- include "quarterhour.kafka" . }}
 QUARTERHOUR_BIND_ADDRESS: "0.0.0.0"
 QUARTERHOUR_METRICS_PORT: "9100"
 {{- range $name, $value := .Values.settings }}
@@ -82,6 +127,10 @@ affinity:
 volumes:
   - name: tmp
     emptyDir: { sizeLimit: 256Mi }
+{{- range $mount, $secret := include "quarterhour.kafkaSecrets" . | fromYaml }}
+  - name: {{ $mount }}
+    secret: { secretName: {{ $secret }}, defaultMode: 288 }  # 0440: readable by our group
+{{- end }}
 {{- end -}}
 
 {{/* What every container of ours has. */}}
@@ -94,6 +143,9 @@ securityContext:
   capabilities: { drop: [ALL] }
 volumeMounts:
   - { name: tmp, mountPath: /tmp }
+{{- range $mount, $_ := include "quarterhour.kafkaSecrets" . | fromYaml }}
+  - { name: {{ $mount }}, mountPath: /etc/quarterhour/{{ $mount }}, readOnly: true }
+{{- end }}
 {{- end -}}
 
 {{/* The environment: of all, by reference, so that no secret is in a pod's description. */}}
