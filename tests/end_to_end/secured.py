@@ -1,4 +1,4 @@
-"""A real Kafka that wants TLS and a password, with listeners of each kind."""
+"""A real Kafka that wants TLS and a password, with listeners of each kind and rights for what we do only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
+    ResourcePatternType,
+    ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialUpsertion,
@@ -18,6 +23,7 @@ from confluent_kafka.admin import (
 
 from schemas.admission import refusal
 from schemas.kafka import Kafka
+from schemas.topics import ENTITLEMENTS, INTERACTIONS, topic_table
 from scripts.soaking.broker import Broker
 from scripts.stack.kafka_artifacts import KafkaArtifacts
 from scripts.stack.ports import LOOPBACK, free_port
@@ -36,6 +42,8 @@ listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.securi
 listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
 user_{plain_user}="{password}";
 listener.name.mutual.ssl.client.auth=required
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
 ssl.keystore.type=PEM
 ssl.keystore.location={keystore}
 ssl.truststore.type=PEM
@@ -88,7 +96,32 @@ class SecuredKafka:
         added = UserScramCredentialUpsertion(SCRAM_USER, credential, PASSWORD.encode())
         for future in admin.alter_user_scram_credentials([added]).values():
             future.result(30)
+        for future in admin.create_acls(_rights()).values():
+            future.result(30)
         deadline = time.monotonic() + 30
         while words := asyncio.run(refusal(self.sasl)).words:  # until the node has heard of the user
             assert time.monotonic() < deadline, words
             time.sleep(0.1)
+
+
+def _rights() -> list[AclBinding]:
+    """What scripts/deploy/README.md says that our user needs, and a gateway's: PLAIN_USER."""
+    literal, prefixed, on = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED, AclOperation
+    ours = [
+        (SCRAM_USER, ResourceType.TOPIC, topic.name, literal, operation)
+        for topic in topic_table()
+        for operation in (on.READ, on.WRITE, on.CREATE, on.DESCRIBE_CONFIGS)
+    ]
+    prefix = "quarterhour-"
+    wanted = [
+        *ours,
+        (SCRAM_USER, ResourceType.GROUP, prefix, prefixed, on.READ),
+        (SCRAM_USER, ResourceType.TRANSACTIONAL_ID, prefix, prefixed, on.WRITE),
+        (SCRAM_USER, ResourceType.TRANSACTIONAL_ID, prefix, prefixed, on.DESCRIBE),
+        (PLAIN_USER, ResourceType.TOPIC, INTERACTIONS, literal, on.WRITE),
+        (PLAIN_USER, ResourceType.TOPIC, ENTITLEMENTS, literal, on.READ),
+    ]
+    return [
+        AclBinding(kind, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+        for user, kind, name, pattern, operation in wanted
+    ]
