@@ -27,7 +27,7 @@ def tool(name: str) -> str:
 @cache
 def compose() -> dict[str, Any]:
     """The resolved file; fails with Compose's own message when it is not valid."""
-    arguments = [tool("docker-compose"), "--file", "docker-compose.yml", "config", "--format", "json"]
+    arguments = [tool("docker-compose"), "--file", "docker-compose.yml", "--profile", "*", "config", "--format", "json"]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 from typer.main import get_command
 
@@ -50,6 +51,19 @@ def test_each_variable_for_our_processes_is_a_setting() -> None:
     known = set(Settings().environment()) | {f"QUARTERHOUR_{name.upper()}" for name in Settings.model_fields}
     for name, service in ours().items():
         assert set(service["environment"]) <= known, name
+
+
+def test_only_traces_are_optional_and_the_readme_names_the_address_they_are_taken_at() -> None:
+    services = compose()["services"]
+    assert {name: service["profiles"] for name, service in services.items() if "profiles" in service} == {
+        "traces": ["traces"]
+    }
+    assert not any("traces" in (service.get("depends_on") or {}) for service in services.values())
+    assert {service["environment"]["QUARTERHOUR_OTEL_ENDPOINT"] for service in ours().values()} == {""}
+    text = (ROOT / "scripts" / "deploy" / "README.md").read_text(encoding="utf-8")
+    endpoint = re.findall(r"QUARTERHOUR_OTEL_ENDPOINT=(\S+)", text)
+    assert endpoint == ["http://traces:4318"], "the service's name, and OTLP's port"
+    assert Settings(otel_endpoint=endpoint[0]).otel_endpoint
 
 
 def test_what_is_mounted_is_there() -> None:
