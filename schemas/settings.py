@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
@@ -223,6 +224,24 @@ class Settings(BaseSettings):
         return self.model_copy(
             update={name: field.default for name, field in type(self).model_fields.items() if name.startswith("kafka_")}
         )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refused_by_name(cls, values: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(map(cls._told, error.errors()))) from None
+
+    @classmethod
+    def _told(cls, error: ErrorDetails) -> str:
+        """One fault: the variable, its value unless it is a secret, and what is wanted."""
+        named = str(error["loc"][0]) if error["loc"] else ""
+        field = next((f for n, f in cls.model_fields.items() if named in (n, f.validation_alias)), None)
+        variable = named if field is None or field.validation_alias == named else f"QUARTERHOUR_{named.upper()}"
+        secret = field is None or not field.repr or error["type"].startswith("secret")
+        found = "cannot be used" if secret else f"is {error['input']!r}"
+        return f"{variable} {found}: {error['msg']}"
 
     @field_validator(*_EMPTY_IS_NOT_SET, mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from projections.web.application import application
 from projections.web.database import Database
 from schemas import logs
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
-from schemas.errors import QuarterhourError
+from schemas.errors import QuarterhourError, told_at_start
 from schemas.settings import Settings
 
 
@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, required=True, help="TCP port, on QUARTERHOUR_BIND_ADDRESS")
     port = parser.parse_args(arguments).port
-    settings = Settings()
+    with told_at_start():
+        settings = Settings()
     logs.set_up("page", settings.log_format, "WARNING")
     if not settings.clickhouse_url:
         print("CLICKHOUSE_URL is not set", file=sys.stderr)

@@ -149,6 +149,19 @@ def test_settings_go_to_child_processes_and_come_back_the_same(monkeypatch: pyte
     assert Settings() == settings
 
 
+def test_settings_that_cannot_be_are_refused_all_at_once_with_name_value_and_what_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QUARTERHOUR_METRICS_PORT", "70000")
+    monkeypatch.setenv("QUARTERHOUR_LOG_FORMAT", "xml")
+    with pytest.raises(ConfigurationError) as refused:
+        Settings()
+    assert str(refused.value) == (
+        "QUARTERHOUR_METRICS_PORT is '70000': Input should be less than or equal to 65535; "
+        "QUARTERHOUR_LOG_FORMAT is 'xml': Input should be 'text' or 'json'"
+    )
+
+
 @pytest.mark.parametrize("rule", ["U1", "U2", "U3", "U6", "U7", "U11", "U12", "C1", "C3", "C5", "C6", "C8", "P1"])
 def test_the_rules_page_tells_our_decisions(rule: str) -> None:
     assert f"**{rule}**" in RULES or f"**{rule}," in RULES

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
-from pydantic import ValidationError
 
 from schemas.errors import ConfigurationError
 from schemas.kafka import Kafka, client_arguments
@@ -153,7 +152,7 @@ def test_what_makes_no_sense_is_refused_at_start_with_names_values_and_what_to_d
 
 @pytest.mark.parametrize(("name", "value"), [("KAFKA_SECURITY_PROTOCOL", "TLS"), ("KAFKA_SASL_MECHANISM", "GSSAPI")])
 def test_a_value_that_is_none_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    with pytest.raises(ValidationError, match=rf"{name}(.|\n)*{value}") as refused:
+    with pytest.raises(ConfigurationError, match=f"{name} is '{value}': Input should be .*PLAIN") as refused:
         settings(monkeypatch, {**SASL, name: value})
     assert SECRET not in str(refused.value)
     with pytest.raises(ConfigurationError, match=f"{name} is '{value}': choose one of "):
