@@ -80,9 +80,10 @@ class Connection:
                 producer = self._make()
                 try:
                     await producer.start()
-                except (KafkaError, OSError) as failed:
+                except (KafkaError, OSError):
                     await producer.stop()
-                    log.warning("%s", await or_refused(self._kafka, f"no producer yet: {failed}"))
+                    if refused := await or_refused(self._kafka, ""):
+                        log.warning("%s", refused)
                     await asyncio.sleep(RETRY_SECONDS)
                 except BaseException:
                     await producer.stop()

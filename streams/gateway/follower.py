@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.admission import or_refused
+from schemas.admission import or_refused, refusal
 from schemas.kafka import Address, client_arguments
 from streams.gateway.errors import BrokerAway
 
@@ -40,7 +40,9 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, timeout_seconds: float = 30) -> None:
-        """Read to the end, then go on in the background; raises BrokerAway when that takes longer."""
+        """Read to the end, then go on in the background; raises BrokerAway after that time, or when refused."""
+        if (found := await refusal(self._kafka)).certain:
+            raise BrokerAway(found.words)
         self.start_soon()
         try:
             async with asyncio.timeout(timeout_seconds):
