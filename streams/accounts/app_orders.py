@@ -82,6 +82,8 @@ def _refuse_trial(order: Order, body: StartTrial) -> str:
     plan = standing_at(order.state, app, order.effective_us, order.policy).plan
     if plan.kind != "payg":
         return f"app: {body.app} is on {plan.title}; a trial comes before a subscription (P11)."
+    if f"app/{body.app}" in order.state.subscriptions:
+        return f"app: {body.app} has had a subscription; a trial comes before one (P11)."
     return ""
 
 

@@ -68,7 +68,7 @@ def fold_change(state: AccountState, change: Change) -> None:
         case ContractBegan() | ContractEnds():
             _fold_contract(state, change)
         case AutoPaymentSet():
-            state.auto = renewed(state.auto, change)
+            state.auto = renewed(state, change)
         case AutoPaymentStopped():
             state.auto = None
         case PersonChanged(user, role, email):

@@ -359,7 +359,10 @@ class Naive:
                         amount -= part
                 self.give(f"move/{self.command_id}", "paid", body.amount_micros, self.time, target)
             case c.SetAutoPayment():
-                self.auto = (self.auto or {"open": None, "asked": []}) | {"set": body, "failed": []}
+                mine = {name: fee for name, fee in self.fees.items() if name.startswith("acme/auto/")}
+                flying = [name for name, fee in mine.items() if fee["status"] == "open"]
+                self.auto = {"set": body, "failed": [], "open": flying[-1] if flying else None}
+                self.auto["asked"] = [fee["due"] // DAY for fee in mine.values()]
             case c.StopAutoPayment():
                 self.auto = None
             case c.CreateApp(app):
@@ -679,7 +682,7 @@ class Naive:
                 return self.is_published(body.app, at)
             case c.StartTrial():
                 known = self.apps[body.app]
-                return known["new"] and not known["tried"] and not covered and not self.current(body.app, at)
+                return known["new"] and not known["tried"] and not covered and body.app not in self.subs
             case c.Subscribe():
                 span = self.current(body.app, at)
                 again = span is not None and span[2:] == [body.plan, body.period]

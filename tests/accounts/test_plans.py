@@ -94,6 +94,17 @@ def test_a_trial_includes_its_sessions_and_goes_on_as_standard() -> None:
     assert again.note == "app: bot has had its trial (P11)."
 
 
+def test_a_trial_comes_before_any_subscription_also_before_one_that_has_ended() -> None:
+    """P11: one that fell back to Standard unpaid, and one that a contract ended."""
+    story, teller = told(Subscribe("bot", "essential", "monthly"))
+    _, refused = story.tell(teller.clock(T0 + 7 * DAY), say(StartTrial("bot"), T0 + 7 * DAY))
+    assert refused.note == "app: bot has had a subscription; a trial comes before one (P11)."
+    story, _ = told(Subscribe("bot", "essential", "monthly"), ApproveUpgrade(_contract("block")))
+    story.tell(say(EndContract("over"), T0 + DAY))
+    (refused,) = story.tell(say(StartTrial("bot"), T0 + DAY))
+    assert refused.note == "app: bot has had a subscription; a trial comes before one (P11)."
+
+
 def test_a_subscription_includes_units_a_term_and_charges_its_price_past_them() -> None:
     """P4: two a month, then 0.20 from credits; the next month has its own two."""
     story, teller = told(Subscribe("bot", "essential", "monthly"), SettlePayment(FEE))
