@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from schemas import commands as c
@@ -740,10 +741,13 @@ class Naive:
         return self.can_of_people(command, at)
 
     def is_forgotten(self, pool: str) -> bool:
-        """Three newer terms of the same have had included units, and this one is not known to have had any."""
+        """Three newer terms of the same have had included units, the next one over a month before the newest, and this
+        one is not known to have had any."""
         scope, _, start = pool.rpartition("@")
-        known = sorted(term for of, term in self.terms if of == scope)[-3:]
-        return bool(start) and int(start) not in known and len(known) == 3 and int(start) < known[0]
+        terms = sorted(term for of, term in self.terms if of == scope)
+        after = dict(pairwise(terms))
+        known = [term for term in terms if term in terms[-3:] or after[term] >= terms[-1] - 31 * DAY]
+        return bool(start) and int(start) not in known and len(known) >= 3 and int(start) < known[0]
 
     def can_of_people(self, command: Command, at: int) -> bool:
         """W1, W2, P10, A3."""

@@ -128,6 +128,20 @@ def test_a_place_that_is_freed_goes_to_the_oldest_unit_past_the_included_ones() 
     assert record.kind == "reversal"
 
 
+def test_late_units_of_a_plan_that_has_changed_four_times_since_do_not_find_its_included_units_free_again() -> None:
+    """P4: two are included, a third of that term costs 0.20, whenever it comes."""
+    story, teller = told(Subscribe("bot", "essential", "monthly"))
+    story.tell(teller.unit("a1", T0 + 1), teller.unit("a2", T0 + 2))
+    for hour in range(1, 5):
+        story.tell(say(Subscribe("bot", ("essential", "advanced")[hour % 2], "monthly"), T0 + hour * HOUR))
+        story.tell(teller.unit(f"b{hour}", T0 + hour * HOUR))
+    assert [cost[1:] for cost in costs(story)] == [(0, "included")] * 6
+    story.tell(teller.unit("a3", T0 + 3))
+    assert costs(story)[-1] == ("essential", 20 * CENT, "")
+    story.tell(teller.unit("a1", T0 + 1, "retracted"))
+    assert costs(story)[-2:] == [("essential", -20 * CENT, ""), ("essential", 0, "included")]
+
+
 def test_a_fee_is_asked_for_at_once_and_at_each_renewal_and_is_no_credit() -> None:
     """P8, C10: 50 in January, 50 in February."""
     story, teller = told(Subscribe("bot", "essential", "monthly"))
