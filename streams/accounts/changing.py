@@ -44,9 +44,9 @@ from streams.accounts.state import AccountState
 
 POOLS_KEPT = 3
 """Terms of an app, or of the contract, whose included units are remembered at least: the newest ones (law 6)."""
-UNTIL_FORGOTTEN_US = 31 * MICROS_PER_DAY
+UNTIL_FORGOTTEN_US = 92 * MICROS_PER_DAY
 """So long after they gave way to another, older ones are remembered too: plans may change several times a day, and
-units of each come late."""
+units of each come late, by the longest lateness that can be set (U6)."""
 
 
 def fold_change(state: AccountState, change: Change) -> None:

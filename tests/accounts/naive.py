@@ -741,12 +741,12 @@ class Naive:
         return self.can_of_people(command, at)
 
     def is_forgotten(self, pool: str) -> bool:
-        """Three newer terms of the same have had included units, the next one over a month before the newest, and this
+        """Three newer terms of the same have had included units, the next one over 92 days before the newest, and this
         one is not known to have had any."""
         scope, _, start = pool.rpartition("@")
         terms = sorted(term for of, term in self.terms if of == scope)
         after = dict(pairwise(terms))
-        known = [term for term in terms if term in terms[-3:] or after[term] >= terms[-1] - 31 * DAY]
+        known = [term for term in terms if term in terms[-3:] or after[term] >= terms[-1] - 92 * DAY]
         return bool(start) and int(start) not in known and len(known) >= 3 and int(start) < known[0]
 
     def can_of_people(self, command: Command, at: int) -> bool:

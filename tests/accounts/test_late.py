@@ -301,10 +301,10 @@ def test_a_term_that_is_told_wrongly_is_refused_where_older_terms_are_forgotten(
     story, teller = Story(), Teller()
     contract = ApproveUpgrade(Contract(0, 9, "monthly", "block"))
     story.tell(create(), command("up", contract, T0, "operator"))
-    for month in range(4):
+    for month in range(6):
         story.tell(teller.unit(f"u{month}", BEGIN + month * 31 * DAY, kind="session"))
-    story.tell(teller.clock(BEGIN + 110 * DAY))
-    assert len(story.account().used) == 3
+    story.tell(teller.clock(BEGIN + 160 * DAY))
+    assert len(story.account().used) == 5, "of January, which February followed, more than 92 days before June"
     late = BEGIN + 100 * DAY
     charge = LateCharge(late, 0, "enterprise", "included", "@x")
     (record,) = story.tell(admit(LateUnit("u3", "session", late, -1, -1, charge=charge)))
