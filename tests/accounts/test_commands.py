@@ -34,6 +34,10 @@ REFUSED = [
         "payment_id: paid is settled already with another amount or app",
     ),
     (funds(200 * USD, "first", payment="x"), "command_id: first was given before with other content"),
+    (
+        funds(200 * USD, "c", payment="acme/auto/3"),
+        "payment_id: acme/auto/3 is named like what is asked for, and was not asked for (C10).",
+    ),
 ]
 
 

@@ -209,7 +209,7 @@ def test_what_comes_is_paid_by_what_a_place_that_came_free_gives_back() -> None:
     assert (record.balances.free_micros, record.balances.due_micros) == (0, 0)
 
 
-OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_micros=20 * CENT))
+OVER = (GRANT, replace(GRANT, grant_id="acme/grant/create", given_micros=10 * CENT, paid_micros=20 * CENT))
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,12 @@ OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_
          "units: grant acme/welcome is another one than was counted; count anew (C8)."),
         ([gone(charge=replace(PAID, parts=(replace(OVER[1], grant_id="globex/old", paid_micros=200_000),)))],
          "units: grant globex/old is another one than was counted; count anew (C8)."),
+        ([gone(charge=replace(PAID, parts=(replace(GRANT, grant_id="acme/payment/never", credit="paid"),)))],
+         "units: grant acme/payment/never is another one than was counted; count anew (C8)."),
+        ([gone(charge=replace(PAID, parts=(replace(GRANT, grant_id="acme/grant/never"),)))],
+         "units: grant acme/grant/never is another one than was counted; count anew (C8)."),
         ([gone(), gone("u1", BEGIN, replace(PAID, parts=(OVER[1],)))],
-         "units: grant acme/old would hold more than it was given (L1)."),
+         "units: grant acme/grant/create would hold more than it was given (L1)."),
         ([replace(gone(), from_us=BEGIN + HOUR)],
          "becomes what no unit becomes: it comes, goes, or moves within its day (U5)."),
         ([moved(BEGIN - 1)], "becomes what no unit becomes: it comes, goes, or moves within its day (U5)."),
