@@ -32,6 +32,9 @@ def _refuse_creation(order: Order, body: CreateApp) -> str:
     strange = [product for product in body.products if product not in known]
     if strange:
         return f"products: {excerpt(strange[0])} is no product; there are {', '.join(known)} (P10)."
+    if len(set(body.products)) < len(body.products):
+        twice = next(product for product in body.products if body.products.count(product) > 1)
+        return f"products: {twice} is named twice (P10)."
     unlicensed = [product for product in body.products if product not in order.state.licences]
     if order.state.licences and unlicensed:
         licensed = ", ".join(sorted(order.state.licences))

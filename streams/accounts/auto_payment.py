@@ -50,10 +50,10 @@ def renewed(state: AccountState, setting: AutoPaymentSet) -> AutoPayment:
     if auto is not None:
         return AutoPayment(setting, auto.open, 0, 0, auto.day, auto.count)
     asked = [payment for payment in state.asked.values() if payment.purpose == "auto_top_up"]
-    in_flight = next((payment.payment_id for payment in asked if payment.status == "open"), "")
+    in_flight = [(payment.due_us, payment.payment_id) for payment in asked if payment.status == "open"]
     days = [day_of(payment.due_us) for payment in asked]
     newest = max(days, default=-1)
-    return AutoPayment(setting, in_flight, day=newest, count=days.count(newest))
+    return AutoPayment(setting, max(in_flight, default=(0, ""))[1], day=newest, count=days.count(newest))
 
 
 def _free_us(auto: AutoPayment, at_us: int, policy: Policy) -> int:
