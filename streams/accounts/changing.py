@@ -198,7 +198,7 @@ def _end(state: AccountState, subject: str, until_us: int, unpaid: bool, cancell
 
 def _fold_payment(state: AccountState, change: PaymentRequested | PaymentSettled | PaymentFailed) -> None:
     if state.auto is not None:
-        _fold_auto(state.auto, change)
+        _fold_auto(state, state.auto, change)
     if isinstance(change, PaymentRequested):
         state.asked[change.payment_id] = Payment(
             change.payment_id, change.purpose, change.subject, change.amount_micros, change.due_us
@@ -214,15 +214,18 @@ def _fold_payment(state: AccountState, change: PaymentRequested | PaymentSettled
         held.unpaid = ""
 
 
-def _fold_auto(auto: AutoPayment, change: PaymentRequested | PaymentSettled | PaymentFailed) -> None:
+def _fold_auto(
+    state: AccountState, auto: AutoPayment, change: PaymentRequested | PaymentSettled | PaymentFailed
+) -> None:
     if isinstance(change, PaymentRequested):
         if change.purpose == "auto_top_up":
             day = day_of(change.due_us)
             auto.count = auto.count + 1 if day == auto.day else 1
             auto.open, auto.day = change.payment_id, day
-    elif change.payment_id == auto.open:
+        return
+    if change.payment_id == auto.open:
         auto.open = ""
         if isinstance(change, PaymentFailed):
             auto.failures, auto.failed_us = auto.failures + 1, change.at_us
-        else:
-            auto.failures = 0
+    if isinstance(change, PaymentSettled) and state.asked[change.payment_id].purpose == "auto_top_up":
+        auto.failures = 0

@@ -457,8 +457,9 @@ class Naive:
                         self.auto |= {"open": None, "failed": [*self.auto["failed"], self.time]}
                 elif fee["subject"] is None:
                     self.give(f"payment/{payment}", "paid", fee["amount"], self.time, fee.get("wallet"))
-                    if self.auto and self.auto["open"] == payment:
-                        self.auto |= {"open": None, "failed": []}
+                    if self.auto and payment.startswith("acme/auto/"):
+                        flying = self.auto["open"]
+                        self.auto |= {"open": None if flying == payment else flying, "failed": []}
                 elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
                     self.subs[fee["subject"]]["unpaid"] = None
 

@@ -91,6 +91,18 @@ def test_a_failed_payment_is_told_and_tried_again_after_a_pause_no_more_than_set
     assert len(anew.changes) == 2
 
 
+def test_a_failed_payment_that_is_settled_after_all_ends_the_row_of_failures() -> None:
+    """C10: one retry, and both failed; the second is paid after all, and the next is asked for at once."""
+    story, teller = funded(SetAutoPayment(1_000 * USD, 200 * USD, "card", retries=1, maximum_per_day=3))
+    first = story.requests[-1].payment_id
+    story.tell(say(FailPayment(first, "no cover"), T0 + 1), teller.clock(T0 + HOUR + 1))
+    second = story.requests[-1].payment_id
+    story.tell(say(FailPayment(second, "no cover"), T0 + 2 * HOUR), teller.clock(T0 + 6 * HOUR))
+    assert len(story.requests) == 2
+    story.tell(say(SettlePayment(second), T0 + 6 * HOUR), teller.clock(T0 + 6 * HOUR + 1))
+    assert len(story.requests) == 3
+
+
 def test_stopping_auto_payment_asks_for_nothing_more() -> None:
     """C10: not in the record that stops it either, when the pause after a failure is over."""
     story, teller = funded(AUTO)
