@@ -92,7 +92,7 @@ class Naive:
         self.emails: dict[str, str] = {}
         self.licences: set[str] = set()
         self.thresholds: dict[str, tuple[str, int]] = {"": ("amount", rules["low"])}
-        self.holding: set[str] = set()
+        self.holding: dict[str, int] = {}
         self.last_added = 0
         self.usage_told: set[tuple[str, int]] = set()
         self.renewals_told: set[tuple[str, int]] = set()
@@ -130,14 +130,15 @@ class Naive:
                 self.watermark(fact)
         if not self.exists:
             return
-        left, before, self.holding = self.available(), self.holding, set()
+        left, before, self.holding = self.available(), self.holding, {}
         for name, (what, number) in self.thresholds.items():
-            if left < (number if what == "amount" else self.last_added * number // 100):
-                self.holding.add(name)
-                if name not in before:
+            low = number if what == "amount" else self.last_added * number // 100
+            if left < low:
+                self.holding[name] = low
+                if name not in before and low not in before.values():
                     self.alerts.append(("low_balance", "", left))
         if left == 0:
-            self.holding.add("zero")
+            self.holding["zero"] = 0
             if "zero" not in before:
                 self.alerts.append(("zero_balance", "", left))
 
