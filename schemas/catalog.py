@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from schemas.errors import ConfigurationError
 from schemas.instants import MICROS_PER_DAY
-from schemas.plans import MICROS_PER_USD, At, Model, Offer, Plan, Price, Trial, Usd, micros_of_usd
+from schemas.plans import MICROS_PER_USD, At, Days, Model, Offer, Plan, Price, Trial, Usd, micros_of_usd
 
 __all__ = [
     "DEFAULT_CATALOG",
@@ -50,7 +50,7 @@ class FreeCredit(Model):
     """C1, C2: the free credit of a new workspace, its life in days, and the policy's release."""
 
     amount_micros: Usd = Field(alias="usd")
-    days: int = Field(ge=1)
+    days: Days
     policy_us: Day = Field(alias="policy_date")
 
     def expires_us(self, granted_us: int) -> int:
@@ -64,14 +64,20 @@ class TopUp(Model):
     minimum_micros: Usd = Field(alias="minimum_usd")
     maximum_micros: Usd = Field(alias="maximum_usd")
 
+    @model_validator(mode="after")
+    def _leaves_room(self) -> TopUp:
+        if not 0 < self.minimum_micros <= self.maximum_micros:
+            raise ValueError("top_up: minimum_usd is more than 0 and no more than maximum_usd (C4)")
+        return self
+
 
 class AlertSettings(Model):
     """A1: thresholds."""
 
     low_balance_micros: Usd = Field(alias="low_balance_usd")
-    expiring_days: tuple[int, ...]
-    contract_percents: tuple[int, ...] = (80, 100)
-    renewal_days: int = Field(7, ge=1)
+    expiring_days: tuple[Days, ...]
+    contract_percents: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (80, 100)
+    renewal_days: Days = 7
 
 
 class AutoPaymentBounds(Model):

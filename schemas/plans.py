@@ -18,6 +18,9 @@ from schemas.instants import micros_of
 from schemas.units import ALWAYS_BILLED, UnitKind
 
 MICROS_PER_USD = 1_000_000
+MOST_DAYS = 36_500
+MOST_MICROS = 10**15
+"""Bounds of what a catalog says: balances and instants fit 64 bits (C7)."""
 
 BillingUnit = Literal["conversation", "session"]
 Period = Literal["monthly", "yearly"]
@@ -45,7 +48,8 @@ def _micros_of_instant(value: object) -> int:
     raise ValueError("an instant is RFC 3339 text with a time zone")
 
 
-Usd = Annotated[int, BeforeValidator(micros_of_usd)]
+Usd = Annotated[int, BeforeValidator(micros_of_usd), Field(le=MOST_MICROS)]
+Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
 At = Annotated[int, BeforeValidator(_micros_of_instant)]
 
 
@@ -75,7 +79,7 @@ class Offer(Model):
 class Trial(Model):
     """P11: how long a free trial lasts and how many units it includes."""
 
-    days: int = Field(ge=1)
+    days: Days
     included: int = Field(ge=1)
 
 
@@ -102,6 +106,9 @@ class Plan(Model):
         for unit in (self.billing_unit, *ALWAYS_BILLED):
             if not any(price.unit == unit for price in self.prices):
                 raise ValueError(f"plan {self.id} bills {unit} but has no price for it (P1)")
+            priced_us = min(price.from_us for price in self.prices if price.unit == unit)
+            if any(offer.from_us < priced_us for offer in self.offers):
+                raise ValueError(f"plan {self.id} is offered before it has a price for {unit} (P1, P4)")
         if (self.kind == "subscription") != bool(self.offers):
             raise ValueError(f"plan {self.id}: offers belong to a subscription, and each has one at least (P4)")
         if (self.kind == "trial") != (self.trial is not None):

@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.catalog import DEFAULT_CATALOG, Catalog, load_catalog, micros_of_usd
 from schemas.commands import Command
-from schemas.errors import QuarterhourError
+from schemas.errors import QuarterhourError, excerpt
 from schemas.instants import micros_of_text, text_of
 from schemas.settings import Settings
 from schemas.topics import ALERTS, ENTITLEMENTS, INBOX, INTERACTIONS, LEDGER, PAYMENT_REQUESTS, REJECTED, REPLIES
@@ -29,6 +29,7 @@ from streams.accounts.renewing import fee_micros, next_term_us
 from streams.accounts.standing import assess, balance_status, burning, buttons
 from streams.accounts.state import AccountState
 from streams.accounts.support import support_at
+from streams.doors.accounts.kinds import KINDS, unknown_field
 from streams.durable.machine import Output, RawRecord
 
 _TOPICS = {
@@ -39,6 +40,7 @@ _TOPICS = {
     REJECTED: "rejected",
 }
 _KINDS = ("command", "unit", "tick", "settlement", "failure")
+_LONGEST_LATENESS_SECONDS = 90 * 24 * 3600
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,7 +79,7 @@ def _machine(document: dict[str, Any]) -> AccountsPartition:
 
 def _folded(document: dict[str, Any], machine: AccountsPartition) -> Iterator[tuple[int, bytes, list[Output]]]:
     """Each step's number, its record, and what came of it but the reply: whoever waits is told the same."""
-    lateness_us = int(document.get("allowed_lateness_seconds", Settings().allowed_lateness_seconds)) * 10**6
+    lateness_us = _lateness_us(document)
     workspace = document.get("workspace", "workspace")
     for number, step in enumerate(document["steps"]):
         try:
@@ -111,7 +113,17 @@ def main(arguments: list[str], *, as_records: bool = False) -> int:
     return 0
 
 
+def _lateness_us(document: dict[str, Any]) -> int:
+    seconds = document.get("allowed_lateness_seconds", Settings().allowed_lateness_seconds)
+    if type(seconds) is not int or not 0 <= seconds <= _LONGEST_LATENESS_SECONDS:
+        rule = f"a whole number of seconds from 0 to {_LONGEST_LATENESS_SECONDS} (U6)"
+        raise BadStory(f"document: allowed_lateness_seconds: {excerpt(seconds)} is not {rule}")
+    return seconds * 10**6
+
+
 def _catalog(document: dict[str, Any]) -> Catalog:
+    if not isinstance(document.get("catalog", ""), str):
+        raise BadStory(f"document: catalog: {excerpt(document['catalog'])} is no path of a catalog file (P1)")
     return load_catalog(Path(document["catalog"]) if "catalog" in document else DEFAULT_CATALOG)
 
 
@@ -120,7 +132,7 @@ def _fact(step: Any, number: int, workspace: str, lateness_us: int) -> Command |
     if not isinstance(step, dict) or sum(kind in step for kind in _KINDS) != 1:
         raise ValueError(f"it must hold exactly one of {', '.join(_KINDS)}")
     kind = next(kind for kind in _KINDS if kind in step)
-    at_us = micros_of_text(step["at"])
+    at_us = _instant_us("at", step["at"])
     workspace = step.get("workspace", workspace)
     origin = Origin(INTERACTIONS, 0, number, 0)
     if kind == "tick":
@@ -150,8 +162,11 @@ def _body(step: dict[str, Any], kind: str) -> dict[str, Any]:
     if kind == "failure":
         return {"kind": "fail_payment", "payment_id": step["failure"], "reason": step.get("reason", "declined")}
     fields = {name: value for name, value in step.items() if name not in ("command", "at", "by", "id", "workspace")}
-    body: dict[str, Any] = read_fields(fields)
-    return {"kind": step["command"], **body}
+    kind, body = step["command"], read_fields(fields)
+    strange = unknown_field(kind, body) if kind in KINDS else ""
+    if strange:
+        raise ValueError(f"{strange} is not known of {kind}")
+    return {"kind": kind, **body}
 
 
 def read_fields(value: Any) -> Any:
@@ -161,13 +176,26 @@ def read_fields(value: Any) -> Any:
     read: dict[str, Any] = {}
     for name, found in value.items():
         if name.endswith("_usd"):
-            amounts = [micros_of_usd(one) for one in found] if isinstance(found, list) else micros_of_usd(found)
-            read[f"{name[:-4]}_micros"] = amounts
+            read[f"{name[:-4]}_micros"] = _amounts(name, found)
         elif name.endswith("_at"):
-            read[f"{name[:-3]}_us"] = micros_of_text(found)
+            read[f"{name[:-3]}_us"] = _instant_us(name, found)
         else:
             read[name] = read_fields(found)
     return read
+
+
+def _amounts(name: str, found: Any) -> int | list[int]:
+    try:
+        return [micros_of_usd(one) for one in found] if isinstance(found, list) else micros_of_usd(found)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _instant_us(name: str, found: Any) -> int:
+    try:
+        return micros_of_text(found)
+    except (ValueError, TypeError):
+        raise ValueError(f"{name}: {excerpt(found)} is no instant as RFC 3339 text with a time zone") from None
 
 
 def _unit(step: dict[str, Any], origin: Origin, workspace: str, at_us: int) -> Unit:

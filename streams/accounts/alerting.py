@@ -55,10 +55,12 @@ class Alerts:
         self.raised: list[Alert] = []
 
     def balance(self, holding: tuple[str, ...], thresholds: dict[str, int], time_us: int, sequence: int) -> None:
-        """What `holding` holds now and did not before."""
+        """What `holding` holds now and did not before; a threshold set anew to an amount that was told is no news."""
         workspace, left = self.state.workspace, self.available_micros
+        before = thresholds_of(self.state, self.policy).items()
+        told = {low for name, low in before if name in self.state.raised}
         for name, low in thresholds.items():
-            if name in holding and name not in self.state.raised:
+            if name in holding and name not in self.state.raised and low not in told:
                 text = f"Workspace {workspace} has {usd(left)} of credit left, below {usd(low)}."
                 self._raise("low_balance", f"{workspace}/{name}/{sequence}", time_us, text, threshold=low)
         if "zero_balance" in holding and "zero_balance" not in self.state.raised:

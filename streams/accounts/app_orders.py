@@ -32,6 +32,9 @@ def _refuse_creation(order: Order, body: CreateApp) -> str:
     strange = [product for product in body.products if product not in known]
     if strange:
         return f"products: {excerpt(strange[0])} is no product; there are {', '.join(known)} (P10)."
+    if len(set(body.products)) < len(body.products):
+        twice = next(product for product in body.products if body.products.count(product) > 1)
+        return f"products: {twice} is named twice (P10)."
     unlicensed = [product for product in body.products if product not in order.state.licences]
     if order.state.licences and unlicensed:
         licensed = ", ".join(sorted(order.state.licences))
@@ -82,6 +85,8 @@ def _refuse_trial(order: Order, body: StartTrial) -> str:
     plan = standing_at(order.state, app, order.effective_us, order.policy).plan
     if plan.kind != "payg":
         return f"app: {body.app} is on {plan.title}; a trial comes before a subscription (P11)."
+    if f"app/{body.app}" in order.state.subscriptions:
+        return f"app: {body.app} has had a subscription; a trial comes before one (P11)."
     return ""
 
 

@@ -21,7 +21,7 @@ def top_up_due(
         if isinstance(change, PaymentFailed | PaymentSettled | AutoPaymentStopped):
             return None
         if isinstance(change, AutoPaymentSet):
-            auto = renewed(auto, change)
+            auto = renewed(state, change)
     if auto is None or shared_micros >= auto.setting.below_micros or auto.open or auto.failures > auto.setting.retries:
         return None
     if at_us < _free_us(auto, at_us, policy):
@@ -33,21 +33,27 @@ def top_up_due(
 
 
 def next_try_us(state: AccountState, now_us: int, policy: Policy) -> int | None:
-    """When the clock alone lets another payment be asked for; None when it does not."""
+    """When the clock alone lets another payment be asked for, at once where a payment was settled or failed just now;
+    None when it does not."""
     auto = state.auto
     if auto is None or auto.open or auto.failures > auto.setting.retries:
         return None
     if state.paid_shared_micros >= auto.setting.below_micros:
         return None
-    free_us = _free_us(auto, now_us, policy)
-    return free_us if free_us > now_us else None
+    return max(_free_us(auto, now_us, policy), now_us + 1)
 
 
-def renewed(auto: AutoPayment | None, setting: AutoPaymentSet) -> AutoPayment:
-    """A new setting forgets failures, but neither what is in flight nor what was asked for today."""
-    if auto is None:
-        return AutoPayment(setting)
-    return AutoPayment(setting, auto.open, 0, 0, auto.day, auto.count)
+def renewed(state: AccountState, setting: AutoPaymentSet) -> AutoPayment:
+    """A new setting forgets failures, but neither what is in flight nor what was asked for today; nor does one after
+    auto payment was stopped."""
+    auto = state.auto
+    if auto is not None:
+        return AutoPayment(setting, auto.open, 0, 0, auto.day, auto.count)
+    asked = [payment for payment in state.asked.values() if payment.purpose == "auto_top_up"]
+    in_flight = [(payment.due_us, payment.payment_id) for payment in asked if payment.status == "open"]
+    days = [day_of(payment.due_us) for payment in asked]
+    newest = max(days, default=-1)
+    return AutoPayment(setting, max(in_flight, default=(0, ""))[1], day=newest, count=days.count(newest))
 
 
 def _free_us(auto: AutoPayment, at_us: int, policy: Policy) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from schemas.changes import (
     AlertsSet,
     AppAppeared,
@@ -34,14 +36,17 @@ from schemas.changes import (
     UpgradeDeclined,
     UpgradeRequested,
 )
-from schemas.instants import day_of
+from schemas.instants import MICROS_PER_DAY, day_of
 from streams.accounts.apps import SUPPORT, AppState, AutoPayment, ContractSpan, Payment, Span, Subscription, appeared
 from streams.accounts.auto_payment import renewed
 from streams.accounts.grants import FOR_EVER
 from streams.accounts.state import AccountState
 
 POOLS_KEPT = 3
-"""Terms of an app, or of the contract, whose included units are remembered: the newest ones (law 6)."""
+"""Terms of an app, or of the contract, whose included units are remembered at least: the newest ones (law 6)."""
+UNTIL_FORGOTTEN_US = 92 * MICROS_PER_DAY
+"""So long after they gave way to another, older ones are remembered too: plans may change several times a day, and
+units of each come late, by the longest lateness that can be set (U6)."""
 
 
 def fold_change(state: AccountState, change: Change) -> None:
@@ -68,7 +73,7 @@ def fold_change(state: AccountState, change: Change) -> None:
         case ContractBegan() | ContractEnds():
             _fold_contract(state, change)
         case AutoPaymentSet():
-            state.auto = renewed(state.auto, change)
+            state.auto = renewed(state, change)
         case AutoPaymentStopped():
             state.auto = None
         case PersonChanged(user, role, email):
@@ -122,7 +127,7 @@ def keep_app(state: AccountState, app: AppState) -> None:
 
 
 def take_place(state: AccountState, pool: str, count: int) -> None:
-    """Included units of a pool taken, or given back. Pools of long past terms are forgotten."""
+    """Included units of a pool taken, or given back. Pools of terms that are long past are forgotten."""
     if pool in state.used:
         state.used[pool] += count
         return
@@ -131,8 +136,9 @@ def take_place(state: AccountState, pool: str, count: int) -> None:
     state.used[pool] = count
     scope = pool.rpartition("@")[0]
     terms = sorted(int(key.rpartition("@")[2]) for key in state.used if key.rpartition("@")[0] == scope)
-    for start_us in terms[:-POOLS_KEPT]:
-        del state.used[f"{scope}@{start_us}"]
+    for start_us, next_us in pairwise(terms[: 1 - POOLS_KEPT]):
+        if next_us < terms[-1] - UNTIL_FORGOTTEN_US:
+            del state.used[f"{scope}@{start_us}"]
 
 
 def _fold_plan(state: AccountState, change: PlanTaken | PlanEnds | PlanResumed) -> None:
@@ -192,7 +198,7 @@ def _end(state: AccountState, subject: str, until_us: int, unpaid: bool, cancell
 
 def _fold_payment(state: AccountState, change: PaymentRequested | PaymentSettled | PaymentFailed) -> None:
     if state.auto is not None:
-        _fold_auto(state.auto, change)
+        _fold_auto(state, state.auto, change)
     if isinstance(change, PaymentRequested):
         state.asked[change.payment_id] = Payment(
             change.payment_id, change.purpose, change.subject, change.amount_micros, change.due_us
@@ -208,15 +214,18 @@ def _fold_payment(state: AccountState, change: PaymentRequested | PaymentSettled
         held.unpaid = ""
 
 
-def _fold_auto(auto: AutoPayment, change: PaymentRequested | PaymentSettled | PaymentFailed) -> None:
+def _fold_auto(
+    state: AccountState, auto: AutoPayment, change: PaymentRequested | PaymentSettled | PaymentFailed
+) -> None:
     if isinstance(change, PaymentRequested):
         if change.purpose == "auto_top_up":
             day = day_of(change.due_us)
             auto.count = auto.count + 1 if day == auto.day else 1
             auto.open, auto.day = change.payment_id, day
-    elif change.payment_id == auto.open:
+        return
+    if change.payment_id == auto.open:
         auto.open = ""
         if isinstance(change, PaymentFailed):
             auto.failures, auto.failed_us = auto.failures + 1, change.at_us
-        else:
-            auto.failures = 0
+    if isinstance(change, PaymentSettled) and state.asked[change.payment_id].purpose == "auto_top_up":
+        auto.failures = 0

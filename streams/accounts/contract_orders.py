@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.changes import (
+    Contract,
     ContractBegan,
     ContractEnds,
     PaymentRequested,
@@ -11,15 +12,21 @@ from schemas.changes import (
     UpgradeDeclined,
     UpgradeRequested,
 )
-from schemas.commands import ApproveUpgrade, DeclineUpgrade, EndContract, RequestUpgrade
+from schemas.commands import MAX_AMOUNT_MICROS, ApproveUpgrade, DeclineUpgrade, EndContract, RequestUpgrade
 from schemas.errors import excerpt
 from streams.accounts.apps import SUPPORT
 from streams.accounts.draft import Draft
-from streams.accounts.money import instant
+from streams.accounts.money import instant, usd
 from streams.accounts.orders import Order, Rule
+from streams.accounts.plausible import EARLIEST_US, LATEST_US
 from streams.accounts.pricing import contract_at
 from streams.accounts.renewing import payment_id_of
 from streams.accounts.support import contract_support
+
+MAX_OVERAGE_MICROS = MAX_AMOUNT_MICROS // 1_000
+"""A million US dollars for a session past the included ones."""
+MAX_COUNT = 10**12
+"""Of requests, and of anything else that a contract limits."""
 
 
 def _refuse_request(order: Order, body: RequestUpgrade) -> str:
@@ -43,6 +50,9 @@ def _refuse_approval(order: Order, body: ApproveUpgrade) -> str:
     plan = catalog.plan_of_kind("contract")
     if plan is None:
         return "plan: the catalog has no plan by contract (P3)."
+    why = _out_of_bounds(contract)
+    if why:
+        return why
     if contract.past == "block" and contract.overage_micros:
         return "contract.overage_micros: a contract that blocks charges nothing past its requests (P3)."
     if contract.ends_us is not None and contract.ends_us <= order.effective_us:
@@ -60,6 +70,26 @@ def _refuse_approval(order: Order, body: ApproveUpgrade) -> str:
                 return f"contract.{field}: {excerpt(name)} is no limit; there are {', '.join(least)} (P6)."
             if limit < least[name]:
                 return f"contract.{field}: {name} {limit} is below that of {default.title}, {least[name]} (P6)."
+            if limit > MAX_COUNT:
+                return (
+                    f"contract.{field}: {name} {limit:,} is above the most that can be agreed on, {MAX_COUNT:,} (P6)."
+                )
+    return ""
+
+
+def _out_of_bounds(contract: Contract) -> str:
+    """Whether it tells a figure that no contract has: what is charged by it could outgrow the account's 64 bits."""
+    for field, amount, most in (
+        ("price_micros", contract.price_micros, MAX_AMOUNT_MICROS),
+        ("overage_micros", contract.overage_micros, MAX_OVERAGE_MICROS),
+    ):
+        if amount > most:
+            return f"contract.{field}: {usd(amount)} is above the most that can be agreed on, {usd(most)} (C7)."
+    if contract.allowed_requests > MAX_COUNT:
+        what = f"contract.allowed_requests: {contract.allowed_requests:,}"
+        return f"{what} is above the most that can be agreed on, {MAX_COUNT:,} (P3)."
+    if contract.ends_us is not None and not EARLIEST_US <= contract.ends_us <= LATEST_US:
+        return f"contract.ends_us: {contract.ends_us} is implausible; it must lie between 2000 and 2500 (U6)."
     return ""
 
 

@@ -38,6 +38,8 @@ def _refuse_funds(order: Order, body: AddFunds) -> str:
         return f"{payment} with another amount or app; the first stands (C10)."
     if body.payment_id in state.asked:
         return f"payment_id: {excerpt(body.payment_id)} was asked for; it is settled as such (C10)."
+    if body.payment_id.startswith(tuple(f"{state.workspace}/{kind}/" for kind in ("auto", "funds"))):
+        return f"payment_id: {excerpt(body.payment_id)} is named like what is asked for, and was not asked for (C10)."
     return outside_bounds(body.amount_micros, order.policy)
 
 

@@ -21,8 +21,9 @@ from streams.accounts.grants import FOR_EVER, GRANT
 from streams.accounts.late_form import parts_of, refuse_form
 from streams.accounts.late_posting import admit
 from streams.accounts.money import instant, usd
-from streams.accounts.orders import Order, Rule
+from streams.accounts.orders import Order, Rule, short
 from streams.accounts.pricing import past_included, standing_at
+from streams.accounts.state import AccountState
 
 
 def names_of(events: Iterable[LateEvent]) -> tuple[str, ...]:
@@ -113,13 +114,22 @@ def _refuse_parts(order: Order, body: AdmitLate) -> str:
             left = grant.remaining_micros
             expires_us = None if grant.expires_us == FOR_EVER else grant.expires_us
             known = (grant.credit, grant.amount_micros, grant.granted_us, expires_us, grant.app)  # type: ignore[assignment]
-        # An id begins with its workspace, so that one that is no longer known was at least one of this workspace (C8).
-        is_ours = part.grant_id.startswith(f"{order.state.workspace}/")
+        is_ours = grant is not None or first is not part or _was_granted(order.state, part.grant_id)
         if facts != known or not is_ours or part.app not in (None, body.app):
             return f"units: grant {excerpt(part.grant_id)} is another one than was counted; count anew (C8)."
         if left + back[part.grant_id] > part.given_micros:
             return f"units: grant {excerpt(part.grant_id)} would hold more than it was given (L1)."
     return ""
+
+
+def _was_granted(state: AccountState, grant_id: str) -> bool:
+    """Whether a grant that is no longer known can have been one of the workspace (C8): it is named after the payment or
+    the command that brought it, and those are known."""
+    kind, _, name = grant_id.removeprefix(f"{state.workspace}/").partition("/")
+    if not grant_id.startswith(f"{state.workspace}/") or kind not in ("payment", "grant", "move"):
+        return grant_id == f"{state.workspace}/welcome"
+    known = (state.payments, state.asked) if kind == "payment" else (state.commands,)
+    return any(name in ids or any(short(one) == name for one in ids) for ids in known)
 
 
 def _is_forgotten(order: Order, pool: str) -> bool:

@@ -83,7 +83,7 @@ def apps_allowed(state: AccountState, at_us: int, policy: Policy) -> int | None:
     """How many apps the workspace may have (P6): the most that the default plan, or one of its apps' plans, allows; the
     contract's where there is one. None: as many as it likes."""
     standings = [standing_at(state, None, at_us, policy)]
-    if not state.contracts:
+    if contract_at(state, at_us) is None:
         planned = (app for app in state.apps.values() if app.spans)
         standings += [standing_at(state, app, at_us, policy) for app in planned]
     limits = [limits_at(state, standing, at_us)[1].get("apps") for standing in standings]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from schemas import commands as c
@@ -91,7 +92,7 @@ class Naive:
         self.emails: dict[str, str] = {}
         self.licences: set[str] = set()
         self.thresholds: dict[str, tuple[str, int]] = {"": ("amount", rules["low"])}
-        self.holding: set[str] = set()
+        self.holding: dict[str, int] = {}
         self.last_added = 0
         self.usage_told: set[tuple[str, int]] = set()
         self.renewals_told: set[tuple[str, int]] = set()
@@ -129,14 +130,15 @@ class Naive:
                 self.watermark(fact)
         if not self.exists:
             return
-        left, before, self.holding = self.available(), self.holding, set()
+        left, before, self.holding = self.available(), self.holding, {}
         for name, (what, number) in self.thresholds.items():
-            if left < (number if what == "amount" else self.last_added * number // 100):
-                self.holding.add(name)
-                if name not in before:
+            low = number if what == "amount" else self.last_added * number // 100
+            if left < low:
+                self.holding[name] = low
+                if name not in before and low not in before.values():
                     self.alerts.append(("low_balance", "", left))
         if left == 0:
-            self.holding.add("zero")
+            self.holding["zero"] = 0
             if "zero" not in before:
                 self.alerts.append(("zero_balance", "", left))
 
@@ -359,7 +361,10 @@ class Naive:
                         amount -= part
                 self.give(f"move/{self.command_id}", "paid", body.amount_micros, self.time, target)
             case c.SetAutoPayment():
-                self.auto = (self.auto or {"open": None, "asked": []}) | {"set": body, "failed": []}
+                mine = {name: fee for name, fee in self.fees.items() if name.startswith("acme/auto/")}
+                flying = [name for name, fee in mine.items() if fee["status"] == "open"]
+                self.auto = {"set": body, "failed": [], "open": flying[-1] if flying else None}
+                self.auto["asked"] = [fee["due"] // DAY for fee in mine.values()]
             case c.StopAutoPayment():
                 self.auto = None
             case c.CreateApp(app):
@@ -453,8 +458,9 @@ class Naive:
                         self.auto |= {"open": None, "failed": [*self.auto["failed"], self.time]}
                 elif fee["subject"] is None:
                     self.give(f"payment/{payment}", "paid", fee["amount"], self.time, fee.get("wallet"))
-                    if self.auto and self.auto["open"] == payment:
-                        self.auto |= {"open": None, "failed": []}
+                    if self.auto and payment.startswith("acme/auto/"):
+                        flying = self.auto["open"]
+                        self.auto |= {"open": None if flying == payment else flying, "failed": []}
                 elif self.subs.get(fee["subject"], {}).get("unpaid") == payment:
                     self.subs[fee["subject"]]["unpaid"] = None
 
@@ -679,7 +685,7 @@ class Naive:
                 return self.is_published(body.app, at)
             case c.StartTrial():
                 known = self.apps[body.app]
-                return known["new"] and not known["tried"] and not covered and not self.current(body.app, at)
+                return known["new"] and not known["tried"] and not covered and body.app not in self.subs
             case c.Subscribe():
                 span = self.current(body.app, at)
                 again = span is not None and span[2:] == [body.plan, body.period]
@@ -737,10 +743,13 @@ class Naive:
         return self.can_of_people(command, at)
 
     def is_forgotten(self, pool: str) -> bool:
-        """Three newer terms of the same have had included units, and this one is not known to have had any."""
+        """Three newer terms of the same have had included units, the next one over 92 days before the newest, and this
+        one is not known to have had any."""
         scope, _, start = pool.rpartition("@")
-        known = sorted(term for of, term in self.terms if of == scope)[-3:]
-        return bool(start) and int(start) not in known and len(known) == 3 and int(start) < known[0]
+        terms = sorted(term for of, term in self.terms if of == scope)
+        after = dict(pairwise(terms))
+        known = [term for term in terms if term in terms[-3:] or after[term] >= terms[-1] - 92 * DAY]
+        return bool(start) and int(start) not in known and len(known) >= 3 and int(start) < known[0]
 
     def can_of_people(self, command: Command, at: int) -> bool:
         """W1, W2, P10, A3."""

@@ -169,6 +169,18 @@ def test_apps_are_limited_by_the_best_plan_of_the_workspace(plan: tuple[CommandB
     assert refused == [f"app: the workspace has {allowed} apps, and its plan allows {allowed} (P6)."]
 
 
+def test_when_a_contract_has_ended_the_apps_own_plans_say_again_how_many_there_may_be() -> None:
+    """P6, P12: 50 on Advanced; the contract of the day before counts no more."""
+    story = Story(POLICY)
+    story.tell(
+        create(), say(CreateApp("a0")), say(ApproveUpgrade(Contract(0, 9, "monthly", "block", ends_us=T0 + DAY)))
+    )
+    story.tell(say(Subscribe("a0", "advanced", "monthly"), T0 + DAY))
+    records = story.tell(*(say(CreateApp(f"a{number}"), T0 + 2 * DAY) for number in range(1, 51)))
+    refused = [record.note for record in records if record.note]
+    assert refused == ["app: the workspace has 50 apps, and its plan allows 50 (P6)."]
+
+
 def test_an_entitlement_carries_the_plans_rate_limits() -> None:
     """P6, E1: and changes with the plan."""
     story, _ = told(Subscribe("bot", "advanced", "monthly"))

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.changes import Contract
 from schemas.commands import Actor, AddFunds, ApproveUpgrade, Command, CreateWorkspace
-from tests.accounts.story import CENT, DAY, T0, USD, Story, amounts, command, create, credit, funds
+from tests.accounts.story import CENT, DAY, T0, USD, Story, Teller, amounts, command, create, credit, funds
 from tests.accounts.test_laws import written
 
 REFUSED = [
@@ -34,6 +34,10 @@ REFUSED = [
         "payment_id: paid is settled already with another amount or app",
     ),
     (funds(200 * USD, "first", payment="x"), "command_id: first was given before with other content"),
+    (
+        funds(200 * USD, "c", payment="acme/auto/3"),
+        "payment_id: acme/auto/3 is named like what is asked for, and was not asked for (C10).",
+    ),
 ]
 
 
@@ -141,3 +145,55 @@ def test_a_number_that_no_changelog_takes_is_refused_and_stops_nothing(contract:
     (record,) = story.tell(command("up", ApproveUpgrade(contract), T0, "operator"))
     assert (record.kind, record.note) == ("command_refused", "body: a number is beyond 64 bits (C7).")
     assert list(story.machine.take_changes()), "and the account can be written down"
+
+
+_LIMITS = {"apps": 10**12 + 1}
+
+
+@pytest.mark.parametrize(
+    ("contract", "why"),
+    [
+        (
+            Contract(10**15 + 1, 9, "monthly", "block"),
+            "contract.price_micros: USD 1,000,000,000.000001 is above the most that can be agreed on, "
+            "USD 1,000,000,000.00 (C7).",
+        ),
+        (
+            Contract(0, 0, "monthly", "overage", 2**63 - 1),
+            "contract.overage_micros: USD 9,223,372,036,854.775807 is above the most that can be agreed on, "
+            "USD 1,000,000.00 (C7).",
+        ),
+        (
+            Contract(0, 2**64 - 1, "monthly", "block"),
+            "contract.allowed_requests: 18,446,744,073,709,551,615 is above the most that can be agreed on, "
+            "1,000,000,000,000 (P3).",
+        ),
+        (
+            Contract(0, 9, "monthly", "block", usage_limits=_LIMITS),
+            "contract.usage_limits: apps 1,000,000,000,001 is above the most that can be agreed on, "
+            "1,000,000,000,000 (P6).",
+        ),
+        (
+            Contract(0, 9, "monthly", "block", ends_us=2**63 - 1),
+            "contract.ends_us: 9223372036854775807 is implausible; it must lie between 2000 and 2500 (U6).",
+        ),
+    ],
+)
+def test_a_contract_of_figures_that_would_outgrow_the_account_is_refused(contract: Contract, why: str) -> None:
+    """Law 7, P3, C7: each figure fits 64 bits, but two sessions at such a price, or two such fees, do not."""
+    story, teller = Story(), Teller()
+    story.tell(create())
+    (record,) = story.tell(command("up", ApproveUpgrade(contract), T0, "operator"))
+    assert (record.kind, record.note) == ("command_refused", why)
+    story.tell(*(teller.unit(f"s{at}", T0 + at, kind="session") for at in range(3)))
+    assert list(story.machine.take_changes()), "and the account can be written down"
+
+
+def test_a_contract_of_the_largest_figures_is_held() -> None:
+    """P3, C7."""
+    story, teller = Story(), Teller()
+    contract = Contract(10**15, 0, "monthly", "overage", 10**12, usage_limits={"apps": 10**12})
+    story.tell(create(), command("up", ApproveUpgrade(contract), T0, "operator"))
+    story.tell(*(teller.unit(f"s{at}", T0 + at, kind="session") for at in range(3)))
+    assert story.balance("due:bot") == 500 * USD - 3 * 10**12
+    assert list(story.machine.take_changes())

@@ -147,6 +147,15 @@ def test_thresholds_can_be_amounts_and_percentages_of_the_credit_last_added() ->
     assert story.kinds[-2:] == ["zero_balance", "app_stopped"]
 
 
+def test_a_threshold_that_was_told_is_not_told_again_when_it_is_set_anew() -> None:
+    """A2: below 50 dollars is told; then they are set as 50 and 20, and 20 is crossed."""
+    story, teller = Story(policy_of(catalog(free_credit={"usd": "20.10"}))), Teller()
+    story.tell(create(), say(SetAlerts((50 * USD, 20 * USD), ())))
+    assert [a.threshold_micros for a in story.alerts] == [50 * USD]
+    story.tell(teller.unit("u"))
+    assert [a.threshold_micros for a in story.alerts] == [50 * USD, 20 * USD]
+
+
 def test_balance_status_and_burn_rate() -> None:
     """C11: 14 conversations in the seven days before, 2.80 USD: 2 a day, 0.40 a day, 497.00 left."""
     story, teller = Story(), Teller()

@@ -209,7 +209,7 @@ def test_what_comes_is_paid_by_what_a_place_that_came_free_gives_back() -> None:
     assert (record.balances.free_micros, record.balances.due_micros) == (0, 0)
 
 
-OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_micros=20 * CENT))
+OVER = (GRANT, replace(GRANT, grant_id="acme/grant/create", given_micros=10 * CENT, paid_micros=20 * CENT))
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,12 @@ OVER = (GRANT, replace(GRANT, grant_id="acme/old", given_micros=10 * CENT, paid_
          "units: grant acme/welcome is another one than was counted; count anew (C8)."),
         ([gone(charge=replace(PAID, parts=(replace(OVER[1], grant_id="globex/old", paid_micros=200_000),)))],
          "units: grant globex/old is another one than was counted; count anew (C8)."),
+        ([gone(charge=replace(PAID, parts=(replace(GRANT, grant_id="acme/payment/never", credit="paid"),)))],
+         "units: grant acme/payment/never is another one than was counted; count anew (C8)."),
+        ([gone(charge=replace(PAID, parts=(replace(GRANT, grant_id="acme/grant/never"),)))],
+         "units: grant acme/grant/never is another one than was counted; count anew (C8)."),
         ([gone(), gone("u1", BEGIN, replace(PAID, parts=(OVER[1],)))],
-         "units: grant acme/old would hold more than it was given (L1)."),
+         "units: grant acme/grant/create would hold more than it was given (L1)."),
         ([replace(gone(), from_us=BEGIN + HOUR)],
          "becomes what no unit becomes: it comes, goes, or moves within its day (U5)."),
         ([moved(BEGIN - 1)], "becomes what no unit becomes: it comes, goes, or moves within its day (U5)."),
@@ -301,10 +305,10 @@ def test_a_term_that_is_told_wrongly_is_refused_where_older_terms_are_forgotten(
     story, teller = Story(), Teller()
     contract = ApproveUpgrade(Contract(0, 9, "monthly", "block"))
     story.tell(create(), command("up", contract, T0, "operator"))
-    for month in range(4):
+    for month in range(6):
         story.tell(teller.unit(f"u{month}", BEGIN + month * 31 * DAY, kind="session"))
-    story.tell(teller.clock(BEGIN + 110 * DAY))
-    assert len(story.account().used) == 3
+    story.tell(teller.clock(BEGIN + 160 * DAY))
+    assert len(story.account().used) == 5, "of January, which February followed, more than 92 days before June"
     late = BEGIN + 100 * DAY
     charge = LateCharge(late, 0, "enterprise", "included", "@x")
     (record,) = story.tell(admit(LateUnit("u3", "session", late, -1, -1, charge=charge)))

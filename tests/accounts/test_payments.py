@@ -91,12 +91,57 @@ def test_a_failed_payment_is_told_and_tried_again_after_a_pause_no_more_than_set
     assert len(anew.changes) == 2
 
 
+def test_a_failed_payment_that_is_settled_after_all_ends_the_row_of_failures() -> None:
+    """C10: one retry, and both failed; the second is paid after all, and the next is asked for at once."""
+    story, teller = funded(SetAutoPayment(1_000 * USD, 200 * USD, "card", retries=1, maximum_per_day=3))
+    first = story.requests[-1].payment_id
+    story.tell(say(FailPayment(first, "no cover"), T0 + 1), teller.clock(T0 + HOUR + 1))
+    second = story.requests[-1].payment_id
+    story.tell(say(FailPayment(second, "no cover"), T0 + 2 * HOUR), teller.clock(T0 + 6 * HOUR))
+    assert len(story.requests) == 2
+    story.tell(say(SettlePayment(second), T0 + 6 * HOUR), teller.clock(T0 + 6 * HOUR + 1))
+    assert len(story.requests) == 3
+
+
 def test_stopping_auto_payment_asks_for_nothing_more() -> None:
     """C10: not in the record that stops it either, when the pause after a failure is over."""
     story, teller = funded(AUTO)
     story.tell(teller.unit("u1"), say(FailPayment("acme/auto/4", "no cover"), T0 + 1), say(StopAutoPayment(), T0 + DAY))
     story.tell(teller.unit("u2", T0 + DAY), teller.clock(T0 + 2 * DAY))
     assert len(story.requests) == 1
+
+
+def test_stopping_and_setting_anew_asks_for_no_second_payment_while_one_is_in_flight() -> None:
+    """C10: one in flight per wallet, so many a day, whatever an owner switches off and on."""
+    story, teller = funded(AUTO)
+    story.tell(teller.unit("u1"))
+    anew = SetAutoPayment(1_000 * USD, 200 * USD, "card", maximum_per_day=2)
+    story.tell(say(StopAutoPayment()), say(anew), say(StopAutoPayment()), say(anew))
+    assert [request.payment_id for request in story.requests] == ["acme/auto/4"]
+    story.tell(say(StopAutoPayment()), say(SettlePayment("acme/auto/4")), say(anew))
+    assert len(story.requests) == 2, "settled while it was off: the next is the second of the day"
+    story.tell(say(SettlePayment(story.requests[-1].payment_id)), say(StopAutoPayment()), say(anew))
+    story.tell(teller.clock(T0 + DAY - 1))
+    assert len(story.requests) == 2, "two are the most of the day"
+    story.tell(teller.clock(T0 + DAY))
+    assert len(story.requests) == 3
+
+
+def test_a_payment_that_leaves_shared_credit_below_is_followed_by_another_with_the_clock() -> None:
+    """C10: also when no record comes that could ask for it, as of an app that has stopped."""
+    story, teller = funded(SetAutoPayment(1_000 * USD, 200 * USD, "card", maximum_per_day=3))
+    story.tell(say(SettlePayment(story.requests[-1].payment_id), T0 + 1))
+    (second,) = story.tell(teller.clock(T0 + 2))
+    assert (second.kind, second.time_us, len(story.requests)) == ("payment_requested", T0 + 2, 2)
+
+
+def test_a_failure_told_when_its_pause_is_over_is_tried_again_with_the_clock() -> None:
+    """C10: the payment failed at 0:00, and that is told at 5:00."""
+    story, teller = funded(AUTO)
+    story.tell(teller.unit("u1"), teller.clock(T0 + 5 * HOUR), say(FailPayment("acme/auto/4", "no cover"), T0 + 1))
+    assert len(story.requests) == 1
+    (retry,) = story.tell(teller.clock(T0 + 5 * HOUR + 1))
+    assert (retry.kind, len(story.requests)) == ("payment_requested", 2)
 
 
 def test_no_more_payments_a_day_are_asked_for_than_set() -> None:

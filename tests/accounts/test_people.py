@@ -120,6 +120,12 @@ def test_an_operator_is_no_user_of_the_workspace_whatever_the_name(office: Offic
     assert office.does("ann", "operator", AssignLicence("search_ai")) == ""
 
 
+def test_an_app_is_made_for_each_product_once(office: Office) -> None:
+    """P10."""
+    why = office.does("olga", "workspace_owner", CreateApp("twice", ("search_ai", "search_ai")))
+    assert why == "products: search_ai is named twice (P10)."
+
+
 def test_buttons_show_what_is_licensed_and_apps_are_created_for_that_only(office: Office) -> None:
     """P10."""
     account = office.story.account()

@@ -94,6 +94,17 @@ def test_a_trial_includes_its_sessions_and_goes_on_as_standard() -> None:
     assert again.note == "app: bot has had its trial (P11)."
 
 
+def test_a_trial_comes_before_any_subscription_also_before_one_that_has_ended() -> None:
+    """P11: one that fell back to Standard unpaid, and one that a contract ended."""
+    story, teller = told(Subscribe("bot", "essential", "monthly"))
+    _, refused = story.tell(teller.clock(T0 + 7 * DAY), say(StartTrial("bot"), T0 + 7 * DAY))
+    assert refused.note == "app: bot has had a subscription; a trial comes before one (P11)."
+    story, _ = told(Subscribe("bot", "essential", "monthly"), ApproveUpgrade(_contract("block")))
+    story.tell(say(EndContract("over"), T0 + DAY))
+    (refused,) = story.tell(say(StartTrial("bot"), T0 + DAY))
+    assert refused.note == "app: bot has had a subscription; a trial comes before one (P11)."
+
+
 def test_a_subscription_includes_units_a_term_and_charges_its_price_past_them() -> None:
     """P4: two a month, then 0.20 from credits; the next month has its own two."""
     story, teller = told(Subscribe("bot", "essential", "monthly"), SettlePayment(FEE))
@@ -115,6 +126,20 @@ def test_a_place_that_is_freed_goes_to_the_oldest_unit_past_the_included_ones() 
     ]
     assert story.left("welcome") == 49_980 * CENT
     assert record.kind == "reversal"
+
+
+def test_late_units_of_a_plan_that_has_changed_four_times_since_do_not_find_its_included_units_free_again() -> None:
+    """P4: two are included, a third of that term costs 0.20, whenever it comes."""
+    story, teller = told(Subscribe("bot", "essential", "monthly"))
+    story.tell(teller.unit("a1", T0 + 1), teller.unit("a2", T0 + 2))
+    for hour in range(1, 5):
+        story.tell(say(Subscribe("bot", ("essential", "advanced")[hour % 2], "monthly"), T0 + hour * HOUR))
+        story.tell(teller.unit(f"b{hour}", T0 + hour * HOUR))
+    assert [cost[1:] for cost in costs(story)] == [(0, "included")] * 6
+    story.tell(teller.unit("a3", T0 + 3))
+    assert costs(story)[-1] == ("essential", 20 * CENT, "")
+    story.tell(teller.unit("a1", T0 + 1, "retracted"))
+    assert costs(story)[-2:] == [("essential", -20 * CENT, ""), ("essential", 0, "included")]
 
 
 def test_a_fee_is_asked_for_at_once_and_at_each_renewal_and_is_no_credit() -> None:

@@ -98,6 +98,16 @@ WRONG = [
     (_set("plans", 0, "rate_limits", "requests_per_minute", to=0), "greater than or equal to 1"),
     (_set("products", 0, "unlicensed", to="buy"), "'try_now' or 'contact_us'"),
     (_set("colour", to="blue"), "colour"),
+    (_set("free_credit", "usd", to="1000000000.000001"), "less than or equal to 1000000000000000"),
+    (_set("free_credit", "days", to=10**9), "less than or equal to 36500"),
+    (_set("plans", 1, "trial", "days", to=10**9), "less than or equal to 36500"),
+    (_set("alerts", "expiring_days", to=[7, -1]), "greater than or equal to 1"),
+    (_set("alerts", "contract_percents", to=[0]), "greater than or equal to 1"),
+    (_set("top_up", "minimum_usd", to="20000.01"), "minimum_usd is more than 0 and no more than maximum_usd"),
+    (
+        _set("plans", 2, "prices", 0, "from", to="2000-01-01T00:00:01Z"),
+        "plan essential is offered before it has a price for conversation",
+    ),
 ]
 
 

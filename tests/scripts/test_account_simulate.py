@@ -70,6 +70,22 @@ AT = "2026-01-01T00:00:00Z"
         (_step(command="add_funds", at=AT, amount_usd="1"), 'step 0: by: it must be "role:name"'),
         (_step(command="add_funds", at=AT, by="system:x", amount_usd=1.5), "step 0: .*never a binary float"),
         (_step(command="fly", at=AT, by="system:x"), "step 0: Invalid value 'fly'"),
+        (_step(tick=True, at="yesterday"), "step 0: at: yesterday is no instant as RFC 3339 text with a time zone"),
+        (_step(tick=True, at=5), "step 0: at: 5 is no instant"),
+        (_step(command="add_funds", at=AT, by="system:x", amount_usd="-1"), "step 0: amount_usd: .* not negative"),
+        (
+            _step(command="publish_app", at=AT, by="system:x", app="a", when=1),
+            "step 0: when is not known of publish_app",
+        ),
+        (
+            _step(command="approve_upgrade", at=AT, by="operator:x", contract={"allowed": 1}),
+            "step 0: contract.allowed is not known of approve_upgrade",
+        ),
+        ({"steps": [], "catalog": 5}, "document: catalog: 5 is no path"),
+        *(
+            ({"steps": [], "allowed_lateness_seconds": late}, f"document: allowed_lateness_seconds: {late} is not")
+            for late in ("a day", -5, None, 10**9)
+        ),
     ],
 )
 def test_a_document_that_is_wrong_is_refused_with_the_step_and_the_mistake(document: dict[str, Any], why: str) -> None:

@@ -42,7 +42,7 @@ def read_body(kind: str, value: bytes) -> CommandBody:
     if not isinstance(fields, dict):
         raise _bad("", excerpt(fields), "a JSON object", "the body is no JSON object")
     body_type = KINDS[kind]
-    strange = _strange(fields, inspect.type_info(body_type))
+    strange = unknown_field(kind, fields)
     if strange:
         raise _bad(strange, "", f"fields of {kind}", f"{strange} is not known of {kind}")
     try:
@@ -52,6 +52,11 @@ def read_body(kind: str, value: bytes) -> CommandBody:
     for field in name_fields(body_type):
         check_name(field, getattr(body, field))
     return body
+
+
+def unknown_field(kind: str, fields: dict[str, Any]) -> str:
+    """The first field that commands of this kind do not have; "" if there is none."""
+    return _strange(fields, inspect.type_info(KINDS[kind]))
 
 
 def check_name(field: str, name: str | None) -> None:
