@@ -139,7 +139,8 @@ def _events(
             raise NotAdmissible(f"{event.id}: {environment} traffic is counted apart and never billed (U12)")
         if environment != "live" or not (is_wanted or what in ("", "admitted")):
             continue
-        if not what and times.setdefault((event.source, event.id), event.time_us) != event.time_us:
+        # An admitted one holds its identity too: METER, which never counted it, took what came after as its own.
+        if not is_wanted and times.setdefault((event.source, event.id), event.time_us) != event.time_us and not what:
             event = event._replace(closed_us=_closed_before(client, event, spans))
         (wanted if is_wanted else known).append(event)
     if len(wanted) != len(names):

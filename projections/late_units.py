@@ -80,10 +80,13 @@ def _changed(old: list[Standing], new: list[Counted], salt: str) -> list[LateUni
                 from_us=unit.start_us, stays_billable=moved.billable and unit.billable,
             )
         )  # fmt: skip
-    for one in coming:
-        found.append(LateUnit(_id(salt, one), one.kind, one.start_us, 1, int(one.billable)))  # type: ignore[arg-type]
+    for place, one in enumerate(coming):
+        same_before = coming[:place].count(one)  # two notifications of the same instant, say
+        unit_id = _id(salt, one, same_before)
+        found.append(LateUnit(unit_id, one.kind, one.start_us, 1, int(one.billable)))  # type: ignore[arg-type]
     return found
 
 
-def _id(salt: str, unit: Counted) -> str:
-    return "late-" + hashlib.sha256(f"{salt}/{unit.kind}/{unit.start_us}".encode()).hexdigest()[:32]
+def _id(salt: str, unit: Counted, same_before: int) -> str:
+    what = f"{salt}/{unit.kind}/{unit.start_us}" + (f"/{same_before}" if same_before else "")
+    return "late-" + hashlib.sha256(what.encode()).hexdigest()[:32]

@@ -16,6 +16,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -255,10 +256,8 @@ def format(reconciliation: Reconciliation, most_rows: int = 50) -> Group:
         return Group(Text(f"{reconciliation.recounted_units:,} units counted again: no difference", style="green"))
     shown = Table("check", "workspace", "key", "day", "expected", "found", "events", title="differences")
     for difference in reconciliation.differences[:most_rows]:
-        shown.add_row(
-            difference.check, difference.workspace, difference.key, difference.day, f"{difference.expected:,}",
-            f"{difference.found:,}", "\n".join(difference.events),
-        )  # fmt: skip
+        where = map(escape, (difference.check, difference.workspace, difference.key, difference.day))
+        shown.add_row(*where, f"{difference.expected:,}", f"{difference.found:,}", escape("\n".join(difference.events)))
     totals = ", ".join(f"{count:,} {check}" for check, count in reconciliation.counts.items())
     return Group(shown, Text(f"{reconciliation.recounted_units:,} units counted again; differences: {totals}", "red"))
 

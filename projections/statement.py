@@ -101,13 +101,10 @@ def statement(client: Client, workspace: str, days: Days) -> Statement | None:
 
 def charges_of(client: Client, workspace: str, days: Days) -> tuple[StatementCharges, ...]:
     """What was charged in these days, as the view `charges_of_period` has it."""
-    query = (
-        "SELECT app, kind, plan, price_micros, charged_units, reversed_units, micros FROM charges_of_period("
-        "workspace = {workspace:String}, first = {first:Date}, last = {last:Date}, zone = {zone:String}) "
-        "ORDER BY app, kind, plan, price_micros"
-    )
-    parameters = {"workspace": workspace, "first": days.first, "last": days.last, "zone": days.zone.key}
-    return tuple(StatementCharges(*row) for row in client.query(query, parameters=parameters).result_rows)
+    begin, end = (micros_of(instant) for instant in days.bounds())
+    parameters = {"workspace": workspace, "begin_us": begin, "end_us": end}
+    rows = client.query(read_sql("reading/charges.sql"), parameters=parameters).result_rows
+    return tuple(StatementCharges(*row) for row in rows)
 
 
 def _balances(flows: Sequence[Sequence[Any]], grants: Sequence[Sequence[Any]]) -> tuple[StatementBalance, ...]:

@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder(ApiKey).decode
 
 
 def decode_key(value: bytes) -> ApiKey:
-    """One record's value; raises `msgspec.MsgspecError` for what is no key."""
+    """One record's value; raises `msgspec.MsgspecError` or `UnicodeDecodeError` for what is no key."""
     return _decode(value)
 
 

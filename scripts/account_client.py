@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.errors import ConfigurationError
@@ -105,5 +106,5 @@ def _tables(said: dict[str, Any]) -> list[Table]:
     balances.add_row(*(usd(said["balances"][name]) for name in names))
     lines = Table("account", "amount", "balance", title="lines, USD", title_justify="left")
     for line in said["record"]["lines"]:
-        lines.add_row(line["account"], usd(line["amount_micros"]), usd(line["balance_micros"]))
+        lines.add_row(escape(line["account"]), usd(line["amount_micros"]), usd(line["balance_micros"]))
     return [lines, balances] if said["record"]["lines"] else [balances]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from projections.account import AccountView
@@ -37,7 +38,7 @@ def show_account(console: Console, view: AccountView) -> None:
         apps.add_row(app.app, *(f"{count:,}" for count in counts), *(usd(micros) for micros in costs))
     alerts = Table("when", "alert", "what", title="alerts", title_justify="left")
     for alert in view.alerts:
-        alerts.add_row(f"{alert.time:%Y-%m-%d %H:%M}Z", alert.kind, alert.message)
+        alerts.add_row(f"{alert.time:%Y-%m-%d %H:%M}Z", alert.kind, escape(alert.message))
     for table in (grants, apps, alerts):
         if table.row_count:
             console.print(table)

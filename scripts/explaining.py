@@ -16,6 +16,9 @@ from projections.explain import (
 from schemas.errors import QuarterhourError
 from scripts.report import usd
 
+_MOST_DIGITS = 18
+"""Of a ledger record's number; what has more is an event's id."""
+
 
 class NothingKnown(QuarterhourError):
     """No ledger record, unit or event of the workspace has that name."""
@@ -27,7 +30,8 @@ def explain(client: Any, workspace: str, what: str) -> list[str]:
     Raises NothingKnown. An event whose id is a number is told beside the ledger record of that number.
     """
     lines: list[str] = []
-    entry = explain_entry(client, workspace, int(what)) if what.isdecimal() else None
+    is_sequence = what.isascii() and what.isdecimal() and len(what) <= _MOST_DIGITS
+    entry = explain_entry(client, workspace, int(what)) if is_sequence else None
     if entry is not None:
         lines += _entry(entry)
     unit = explain_unit(client, what, workspace)

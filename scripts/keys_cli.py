@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from schemas.errors import ConfigurationError
@@ -68,7 +69,9 @@ def list_keys(
     for key in asyncio.run(_all_keys()):
         if workspace in (None, key.workspace):
             when = "" if key.revoked_us is None else f"{_second(key.revoked_us)} by {key.revoked_by}"
-            table.add_row(key.key_id, key.workspace, key.label, key.created_by, _second(key.created_us), when)
+            table.add_row(
+                *map(escape, (key.key_id, key.workspace, key.label, key.created_by, _second(key.created_us), when))
+            )
     Console(soft_wrap=True).print(table)
 
 

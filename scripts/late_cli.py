@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from projections.late import Late, NotAdmissible, admission, closed_until, found, late_events
@@ -52,7 +53,7 @@ def list_late(
     table = Table(Column("name", no_wrap=True), "time", "workspace", "app", "channel", "user", "event", "admitted by")
     for event in events:
         who = (event.workspace, event.app, event.channel, event.user)
-        table.add_row(event.name, f"{event.time:%Y-%m-%d %H:%M:%S}", *who, event.id, event.admitted)
+        table.add_row(event.name, f"{event.time:%Y-%m-%d %H:%M:%S}", *map(escape, (*who, event.id, event.admitted)))
     console.print(table)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
@@ -35,7 +36,7 @@ async def foreseen(settings: Settings, workspace: str, body: AdmitLate, command_
 def units_table(workspace: str, body: AdmitLate, record: LedgerRecord | None) -> Table:
     """Each unit before and after, in dollars; the last row is what it comes to."""
     charges = record.charges if record is not None else ()
-    title = f"{body.user} with {body.app} on {body.channel}, {workspace}"
+    title = escape(f"{body.user} with {body.app} on {body.channel}, {workspace}")
     table = Table("unit", "start", "becomes", "before", "after", title=title, show_footer=False)
     named = {unit.unit_id for unit in body.units}
     for unit in body.units:

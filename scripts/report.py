@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from projections import reconcile, usage
@@ -92,7 +93,7 @@ def table_of(row: type[Any], rows: Sequence[Any]) -> Table:
     for field in fields(row):
         table.add_column(field.name, justify="right" if field.type == "int" else "left")
     for each in rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in astuple(each)))
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else escape(str(value)) for value in astuple(each)))
     return table
 
 
@@ -156,7 +157,7 @@ def _alerts(console: Console, client: Any) -> None:
     for name in ("at (UTC)", "workspace", "alert"):
         table.add_column(name)
     for row in rows[-SHOWN_ROWS:]:
-        table.add_row(f"{row.time:%Y-%m-%d %H:%M:%S}", row.workspace, row.message)
+        table.add_row(f"{row.time:%Y-%m-%d %H:%M:%S}", row.workspace, escape(row.message))
     console.print(table)
 
 

@@ -27,8 +27,8 @@ class ClientGoneError(Exception):
 class Body:
     """One request's body. `finished` tells whether all of it has been received."""
 
-    def __init__(self, receive: Receive, content_encoding: str) -> None:
-        self.finished = False
+    def __init__(self, receive: Receive, content_encoding: str, *, finished: bool = False) -> None:
+        self.finished = finished
         self._receive = receive
         self._decoder = decoder(content_encoding)
 

@@ -27,6 +27,7 @@ from projections.embedded.browsers import web_page
 from projections.embedded.connections import Connections
 from projections.embedded.engine import Counts, Engine, Format
 from projections.embedded.errors import ClickHouseError
+from projections.embedded.form import read_form
 from projections.embedded.lanes import Lane
 from projections.embedded.reading import CHUNK_BYTES, Query, output_format
 from projections.embedded.request import Request, read_request
@@ -71,11 +72,14 @@ class _Queries:
             refused = web_page(headers, is_local=self._door.is_local)
             if refused is not None:
                 raise refused
-            request = read_request(scope["method"], scope["query_string"], headers)
-            body = Body(receive, request.content_encoding)
+            form = await read_form(headers, receive)
+            request = read_request(scope["method"], scope["query_string"], headers, form)
+            body = Body(receive, request.content_encoding, finished=form is not None)
         except ClickHouseError as error:
             code = {"X-ClickHouse-Exception-Code": str(error.code)}
             await send_plain(send, error.status, f"{error}\n", code)
+            return
+        except ClientGoneError:
             return
         if scope["method"] != "POST" and not request.query:
             await send_plain(send, 200, "Ok.\n")

@@ -52,16 +52,17 @@ class Request:
     waits_for_end: bool
 
 
-def read_request(method: str, query_string: bytes, headers: Mapping[str, str]) -> Request:
-    """The request in an HTTP request line and headers (names in lower case).
+def read_request(
+    method: str, query_string: bytes, headers: Mapping[str, str], form: Mapping[str, str] | None = None
+) -> Request:
+    """The request in an HTTP request line and headers (names in lower case), and in the fields of a form.
 
     Raises `ClickHouseError` for what ClickHouse knows and this door does not serve, and for malformed values.
     """
     fields = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"))
+    fields |= form or {}
     if _is_on(fields.get("compress", "")) or _is_on(fields.get("decompress", "")):
         raise refusal("NOT_IMPLEMENTED", "Native block compression is not served: use Accept- and Content-Encoding.")
-    if headers.get("content-type", "").startswith("multipart/"):
-        raise refusal("NOT_IMPLEMENTED", "Multipart bodies (external tables, form parameters) are not served.")
     taken = _RESERVED | _OF_THE_TRANSPORT
     settings = {name: value for name, value in fields.items() if name not in taken and not _is_parameter(name)}
     for name in settings:

@@ -71,6 +71,7 @@ def serve(options: Options) -> int:
         doors.append(_open("read-only", options.host, options.readonly_port, readonly=True))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a broken form is told to who sent it
     engine = Engine(options.path, options.database, options.fsync)
     connections = Connections(engine)
     ended = asyncio.run(_serve(engine, connections, doors, options))

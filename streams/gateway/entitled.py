@@ -71,7 +71,7 @@ class Entitlements:
             return
         try:
             found = _decode(value)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             self.unreadable += 1
             return
         name = (found.workspace, found.app)

@@ -59,7 +59,7 @@ class Keys:
             return
         try:
             found = decode_key(value)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             self.unreadable += 1
             return
         held = self.by_id.get(found.key_id)

@@ -23,21 +23,30 @@ from streams.mailer.rendering import webhook_body
 from streams.mailer.signing import signed_headers
 
 _GONE = 410
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 FindWebhook = Callable[[str, str], Webhook | None]
 """The webhook of a workspace and id, as it is configured now."""
 
 
 def check_url(url: str, *, loopback: bool) -> None:
     """InvalidRecord unless it is an address webhooks may be posted to, as far as the text tells."""
-    parts = urlsplit(url)
-    try:
-        port_ok = parts.port != 0
-    except ValueError:
-        port_ok = False
     allowed = ("https", "http") if loopback else ("https",)
-    if parts.scheme not in allowed or not parts.hostname or not port_ok or parts.username or parts.fragment:
+    try:
+        parts, (host, _, _) = urlsplit(url), _server(url)
+        host.encode("idna")  # as the resolver will: a label that is empty or too long is no name
+        fits = parts.scheme in allowed and host and parts.port != 0 and not (parts.username or parts.fragment)
+    except (ValueError, httpx.InvalidURL):
+        fits = False
+    if not fits:
         rule = f"an absolute {' or '.join(allowed)} address without user and fragment"
         raise InvalidRecord("invalid_field", "url", url[:200], rule, "webhooks cannot be posted there")
+
+
+def _server(url: str) -> tuple[str, int, str]:
+    """Host (as it is looked up: of an international name the ASCII form), port, and what stands in `Host`."""
+    target = httpx.URL(url)
+    port = target.port if target.port is not None else 443 if target.scheme == "https" else 80
+    return target.raw_host.decode("ascii"), port, target.netloc.decode("ascii")
 
 
 async def judged_address(host: str, port: int, *, loopback: bool) -> str | None:
@@ -50,8 +59,13 @@ async def judged_address(host: str, port: int, *, loopback: bool) -> str | None:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global and not address.is_multicast
+    """Whether it is an address of the public network, and so is the IPv4 address that a gateway would make of it."""
+    inner = None
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return (inner or address).is_global and not address.is_multicast
 
 
 class WebhookCarrier:
@@ -82,22 +96,20 @@ class WebhookCarrier:
             headers = signed_headers(hook.secret, delivery.delivery_id, int(time.time()), body)
         except (InvalidRecord, ConfigurationError) as error:
             return Failed(str(error), "bad_address")
-        parts = urlsplit(hook.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        assert parts.hostname is not None
+        host, port, named = _server(hook.url)
         try:
-            address = await judged_address(parts.hostname, port, loopback=self._loopback)
+            address = await judged_address(host, port, loopback=self._loopback)
         except OSError as error:
-            return Failed(f"{parts.hostname}: {error}")
+            return Failed(f"{host}: {error}")
         if address is None:
-            return Failed(f"{parts.hostname} is not a public address", "bad_address")
+            return Failed(f"{host} is not a public address", "bad_address")
         judged = httpx.URL(hook.url).copy_with(host=address)
-        if parts.scheme == "http" and not ipaddress.ip_address(address).is_loopback:
+        if judged.scheme == "http" and not ipaddress.ip_address(address).is_loopback:
             return Failed("http is for loopback only", "bad_address")
         await before_hand_over()
         request = self._client.build_request(
-            "POST", judged, content=body, extensions={"sni_hostname": parts.hostname},
-            headers={**headers, "host": parts.netloc, "content-type": "application/json", "user-agent": "Quarterhour"},
+            "POST", judged, content=body, extensions={"sni_hostname": host},
+            headers={**headers, "host": named, "content-type": "application/json", "user-agent": "Quarterhour"},
         )  # fmt: skip
         return await self._post(request)
 

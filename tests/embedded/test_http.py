@@ -10,6 +10,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import clickhouse_connect
 import lz4.frame
 import pytest
 import zstandard
@@ -203,6 +204,24 @@ def test_answers_and_bodies_are_compressed_as_asked(served: Served, table: str, 
     assert unpack[encoding](reply.body) == b"1000\n"
     long = ask(served.url, "SELECT number FROM numbers(1000000)", headers={"Accept-Encoding": encoding})
     assert unpack[encoding](long.body).count(b"\n") == 1_000_000
+
+
+def test_a_statement_and_its_parameters_may_come_as_a_form(served: Served) -> None:
+    """So clickhouse-connect sends parameters of more than 4,096 bytes, such as a long id in Chinese."""
+    long = "\u6f22" * 2_000
+    with clickhouse_connect.get_client(dsn=served.url, autogenerate_session_id=False) as client:
+        found = client.query("SELECT {a:String}, {b:String}", parameters={"a": long, "b": "it's \\n"}).first_row
+    assert tuple(found) == (long, "it's \\n")
+
+    def form(url: str, *arguments: str) -> bytes:
+        return curl(url, *(part for argument in arguments for part in ("--form-string", argument))).stdout
+
+    assert form(f"{served.url}/?query=SELECT+%7Bx:Int8%7D", "param_x=7") == b"7\n"
+    refused = form(served.readonly_url, "query=SELECT length({f:Identifier}) FROM (SELECT 1 AS x)", "param_f=file")
+    assert b"The function file() reaches outside the database" in refused
+    assert b"READONLY" in form(served.readonly_url, "query=CREATE TABLE t (a Int8) ENGINE = Memory")
+    assert b"One statement a request" in form(served.url, "query=SELECT 1; SELECT 2")
+    assert b"NOT_IMPLEMENTED" in curl(served.url, "-F", "query=SELECT 1", "-F", "t=@-;filename=t", data=b"1").stdout
 
 
 def test_a_damaged_body_and_an_unknown_encoding_are_refused(served: Served) -> None:

@@ -52,7 +52,8 @@ def test_law_3_a_stale_copy_that_comes_later_changes_nothing(stale: Entitlement)
 def test_a_tombstone_and_what_is_unreadable() -> None:
     view = view_of(entitlement())
     view.apply(b"acme/helper", b"{", 0, 1)
-    assert view.unreadable == 1
+    view.apply(b"acme/helper", b'{"workspace":"\xff"}', 0, 1)
+    assert view.unreadable == 2
     assert view.decide("acme", "helper", None, 0, 0).why == "has_credit"
     view.apply(b"acme/helper", None, 0, 2)
     assert view.decide("acme", "helper", None, 0, 0).why == "unknown_app"

@@ -57,8 +57,10 @@ def test_a_revoked_key_stays_revoked_whatever_stale_record_follows() -> None:
 
 def test_a_tombstone_removes_a_key_and_what_is_no_key_is_counted() -> None:
     issued = issue("acme", "", "o", 1)
-    keys = keys_of((issued.key.key_id, encode_key(issued.key)), ("x", b"{}"), ("y", b"\xff"))
-    assert (keys.unreadable, keys.workspace_of(issued.text)) == (2, "acme")
+    keys = keys_of(
+        (issued.key.key_id, encode_key(issued.key)), ("x", b"{}"), ("y", b"\xff"), ("z", b'{"key_id":"\xff"}')
+    )
+    assert (keys.unreadable, keys.workspace_of(issued.text)) == (3, "acme")
     keys.apply(issued.key.key_id.encode(), None, 0, 9)
     assert keys.workspace_of(issued.text) is None
 

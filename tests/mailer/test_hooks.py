@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -115,7 +116,8 @@ async def test_nobody_there_is_a_plain_failure() -> None:
     [
         "https://127.0.0.1/", "https://localhost/", "https://10.0.0.1/", "https://192.168.1.1/", "https://[::1]/",
         "https://169.254.169.254/latest", "https://[::ffff:127.0.0.1]/", "https://0.0.0.0/", "https://2130706433/",
-        "https://224.0.0.1/", "https://[fd00::1]/", "http://example.com/", "ftp://example.com/", "https://u:p@x.example/",
+        "https://224.0.0.1/", "https://[fd00::1]/", "https://[64:ff9b::a00:1]/", "https://[2002:7f00:1::]/",
+        "http://example.com/", "ftp://example.com/", "https://u:p@x.example/",
     ],
 )  # fmt: skip
 async def test_nothing_inside_is_posted_to(url: str) -> None:
@@ -139,7 +141,38 @@ async def test_a_webhook_that_was_removed_or_changed_meanwhile_is_not_posted_to(
     assert (outcome.final, announced) == ("gone", 0)
 
 
-@pytest.mark.parametrize("url", ["", "x", "https://", "https://x.example/#part", "https://x.example:0/"])
+async def test_a_webhook_of_an_international_name_is_posted_to_by_its_ascii_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def found(host: str, port: int, **_: object) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    receiver = Receiver()
+    async with http_receiver(receiver) as port:
+        outcome, _ = await post(f"http://b\u00fccher.example:{port}/in")
+    assert isinstance(outcome, Accepted)
+    assert asked == ["xn--bcher-kva.example"]
+    assert receiver.requests[0][1]["host"] == f"xn--bcher-kva.example:{port}"
+
+
+NO_ADDRESSES = [
+    "", "x", "https://", "https://x.example/#part", "https://x.example:0/", "https://x.example:99999/",
+    "https://x..example/", f"https://{'x' * 64}.example/", "https://[::1/", "https://x.example/\x7f", "https://\u2100.example/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
+async def test_an_address_that_is_none_is_a_delivery_given_up_and_no_end_of_the_process(url: str) -> None:
+    outcome, announced = await post(url)
+    assert isinstance(outcome, Failed)
+    assert (outcome.final, announced) == ("bad_address", 0)
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_an_address_that_cannot_be_posted_to_is_refused_when_it_is_added(url: str) -> None:
     with pytest.raises(InvalidRecord, match="webhooks cannot be posted there"):
         check_url(url, loopback=False)

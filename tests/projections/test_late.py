@@ -329,6 +329,37 @@ def test_whatever_is_admitted_in_whatever_order_a_recount_agrees(clickhouse_serv
     }
 
 
+def test_two_of_one_instant_and_an_id_used_again_are_counted_as_meter_does(clickhouse_server: str) -> None:
+    """U5, U7, U8, L6: two notifications of the same microsecond; and an event in time under the id of an admitted one,
+    which METER counts as its own, so that another late one only makes its conversation longer."""
+    name = "late_ids"
+    ensure_database(f"{clickhouse_server}/{name}")
+    client = connect(f"{clickhouse_server}/{name}")
+    migrate(client)
+    books = Books(WholeWorld(), client)
+    world = books.world
+    world.order(T0, CreateWorkspace("olga"))
+    world.tick(T0 + 8 * DAY)
+    for id in ("one", "two"):
+        world.say(T0 + 6 * HOUR, "kim", id=id, type="quarterhour.notification.v1", direction="outbound")
+    world.say(T0 + 9 * HOUR, "ann", id="again")
+    asyncio.run(load_all(client, world.log))
+    notices = [(unit.kind, unit.delta) for unit in books.wanted("one", "two").units if unit.kind == "notification"]
+    assert notices == [("notification", 1), ("notification", 1)]
+    books.admit("one", "two")
+    books.admit("again")
+    world.say(T0 + 8 * DAY, "ann", id="again")
+    world.tick(T0 + 10 * DAY)
+    world.say(T0 + 8 * DAY + 5 * MINUTE, "ann", id="longer")
+    asyncio.run(load_all(client, world.log))
+    assert added(books.wanted("longer")) == []
+    books.admit("longer")
+    differences = reconcile(client, SPANS).differences
+    client.command(f"DROP DATABASE {name} SYNC")
+    client.close()
+    assert (world.refusals(), differences) == ([], ())
+
+
 def test_a_forged_admission_is_found(books: Books) -> None:
     """L6: an event that was not late, or a unit that no event makes."""
     forged = '{"events":[{"source":"x","id":"y","partition":0,"offset":0}],"units":[]}'

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from projections.connect import connect, ensure_database
 from projections.migrate import migrate
 from projections.profile import Licence, profile
+from projections.web.application import application
+from projections.web.database import Database
+from schemas.catalog import load_catalog
 from schemas.changes import Contract
 from schemas.commands import (
     AcceptInvitation,
@@ -26,6 +30,7 @@ from schemas.commands import (
     InviteUser,
     PublishApp,
     RequestUpgrade,
+    SetAlerts,
     SettlePayment,
     StartTrial,
     Subscribe,
@@ -34,6 +39,7 @@ from schemas.commands import (
     UnpublishApp,
 )
 from tests.projections.loading import load_all
+from tests.projections.serving import serving
 from tests.projections.whole_world import DAY, HOUR, MINUTE, T0, USD, WholeWorld
 
 
@@ -182,3 +188,18 @@ def test_c10_p8_payments_and_what_became_of_them(planned: Client) -> None:
 def test_p8_a_resumed_subscription_is_one_plan(planned: Client) -> None:
     query = "SELECT plan, from, until FROM plan_history WHERE workspace = 'acme' AND app = 'shop'"
     assert planned.query(query).result_rows == [("essential", at(T0 + HOUR), None)]
+
+
+def test_pages_tell_the_balance_status_that_was_published(client: Client, clickhouse_server: str) -> None:
+    """C11, A1: which knows the threshold that the owner has set; warnings and pill say the same."""
+    world = WholeWorld()
+    world.order(T0, CreateWorkspace("olga"))
+    world.order(T0, SetAlerts((499_900_000,), ()))
+    world.say(T0 + HOUR)
+    world.tick(T0 + DAY)
+    asyncio.run(load_all(client, world.log))
+    database = Database(f"{clickhouse_server}/{client.database}")
+    with serving(application(database, load_catalog())) as address, httpx.Client(base_url=address, timeout=30) as page:
+        shown = [page.get(f"/workspaces/acme{path}").text for path in ("", "/credit")]
+    assert ["The credit is below the alert threshold." in text for text in shown] == [True, False]
+    assert all('<span class="pill low">low balance</span></h1>' in text for text in shown)

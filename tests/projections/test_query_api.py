@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import struct
 import threading
 import time
 from collections import Counter
@@ -36,6 +37,7 @@ from projections.connect import connect, ensure_database
 from projections.migrate import migrate
 from projections.profile import profile
 from projections.ranges import Days
+from projections.statement import statement
 from projections.web.application import application
 from projections.web.database import Database
 from projections.web.openapi import document
@@ -131,6 +133,17 @@ def test_two_statements_side_by_side_are_one_over_both(api: httpx.Client, cut: s
         assert all(before[name] + after[name] == balance[name] for name in columns)
         assert balance["other_micros"] == 0
     assert by_credit(whole)["free"]["lapsed_micros"] == -(GIVEN - 2 * PRICE)
+
+
+def test_a_statement_is_of_the_days_of_our_calendar_alone(world: Client) -> None:
+    """C3-C8: charges and balances agree where ClickHouse's calendar has another offset for the zone, as an older one
+    has after a country changed its mind."""
+    hour_ahead = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 3600, 0, 0) + b"ONE\0"
+    day, zone = date(2026, 4, 4), ZoneInfo.from_file(io.BytesIO(hour_ahead), key="UTC")
+    found = statement(world, "acme", Days(day, day, zone))  # from 3 April 23:00 UTC on
+    assert found is not None
+    assert [(line.app, line.charged_units, line.reversed_units) for line in found.charges] == [("bot", 1, 0)]
+    assert found.charged_micros == PRICE == -sum(balance.charged_micros for balance in found.balances)
 
 
 def test_a_statement_as_csv_and_as_pdf_says_the_same(api: httpx.Client) -> None:

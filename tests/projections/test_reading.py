@@ -18,6 +18,7 @@ from projections.ranges import Days, Grain, RangeRefused
 from projections.reconcile import reconcile
 from projections.trends import Filter, TrendPoint, trend
 from schemas.instants import datetime_of
+from scripts.explaining import NothingKnown, explain
 from tests.projections.funded_world import APRIL_1, FUNDS, HALF, LAPSE, funded_world
 from tests.projections.loading import load_all
 from tests.projections.small_world import DAY, EVE, FEBRUARY, GIVEN, PRICE
@@ -173,6 +174,12 @@ def test_l7_a_repeat_names_the_first(funded: Client) -> None:
     assert (first.outcome, again.outcome) == ("billed", "repeated")
     assert f"offset {first.event.offset}" in again.why
     assert explain_event(funded, "a2", "other") == []
+
+
+def test_l7_an_id_of_many_digits_is_an_events_and_no_number_of_a_record(funded: Client) -> None:
+    with pytest.raises(NothingKnown, match="has no ledger record, unit or event '18446744073709551619'"):
+        explain(funded, "acme", str(2**64 + 3))  # which ClickHouse takes for 3
+    assert explain(funded, "acme", "3")[0].startswith("ledger record 3 of acme")
 
 
 def test_l7_a_session_holds_its_own_events_only(funded: Client) -> None:

@@ -63,6 +63,8 @@ async def test_an_identity_used_again_once_its_time_is_closed_is_an_event_of_its
     start = T0 + 30 * MINUTE
     for user in ("ann", "bob", "cat", "dan"):
         world.say(start, user, id="one")
+    for after, id in ((0, "one"), (2 * HOUR, "two"), (2 * HOUR + 5 * MINUTE, "one")):
+        world.say(start + after, "eve", id=id)
     world.tick(start + LATENESS + MINUTE - 1)  # the minute of `start` is the newest that is open
     world.say(start + LATENESS, "ann", id="one")
     world.tick(start + LATENESS + MINUTE)  # and now it is closed
@@ -76,13 +78,20 @@ async def test_an_identity_used_again_once_its_time_is_closed_is_an_event_of_its
     units = client.query(
         "SELECT user, count(), sum(billable) FROM units WHERE kind = 'conversation' GROUP BY user ORDER BY user"
     ).result_rows
-    assert units == [("ann", 1, 1), ("bob", 3, 3), ("cat", 1, 1), ("dan", 2, 2)]
+    assert units == [("ann", 1, 1), ("bob", 3, 3), ("cat", 1, 1), ("dan", 2, 2), ("eve", 2, 2)]
     assert client.query("SELECT user FROM late").result_rows == [("cat",)]
     assert reconcile(client, SPANS).differences == ()
     outcomes = dict(client.query("SELECT * FROM outcomes").result_rows)
-    assert (outcomes["opened"], outcomes["repeated"], outcomes["late"]) == (7, 2, 1)
+    assert (outcomes["opened"], outcomes["repeated"], outcomes["late"]) == (9, 3, 1)
     reused = client.query("SELECT user, id, arrivals, times FROM reused_identities ORDER BY user").result_rows
-    assert reused == [("ann", "one", 2, 2), ("bob", "one", 4, 3), ("dan", "one", 2, 2)]
+    assert reused == [("ann", "one", 2, 2), ("bob", "one", 4, 3), ("dan", "one", 2, 2), ("eve", "one", 2, 2)]
     arrivals = [(one.event.user, one.outcome) for one in explain_event(client, "one", "acme")]
     assert [outcome for user, outcome in arrivals if user == "bob"] == ["billed", "billed", "repeated", "billed"]
     assert [outcome for user, outcome in arrivals if user == "ann"] == ["billed", "repeated"]
+    (two,) = explain_event(client, "two", "acme")
+    counted = [[(event.id, event.time.hour) for event in unit.events] for unit in two.units]
+    assert counted == [[("two", 2)], [("two", 2)]], "the repeat beside it changes nothing"
+    own = {
+        unit.unit.start for one in explain_event(client, "one", "acme") for unit in one.units if unit.unit.user == "bob"
+    }
+    assert len(own) == 3
