@@ -23,7 +23,7 @@ _MEGABYTE = 1 << 20
 def test_a_large_answer_streams_through_flat_memory(served: Served) -> None:
     process = psutil.Process(served.process.pid)
     before = process.memory_info().rss
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     connection.request("POST", "/", "SELECT number, toString(number) AS text FROM numbers(10000000) FORMAT JSONEachRow")
     answer = connection.getresponse()
     size, highest = 0, before
@@ -47,7 +47,7 @@ def test_a_large_insert_streams_through_flat_memory(served: Served) -> None:
             highest = max(highest, process.memory_info().rss)
             yield piece
 
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     connection.request("POST", "/?query=INSERT+INTO+swallow+FORMAT+TSV", pieces())  # type: ignore[arg-type]
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (200, b"")
@@ -58,7 +58,7 @@ def test_a_large_insert_streams_through_flat_memory(served: Served) -> None:
 
 @pytest.mark.parametrize("query", [_ENDLESS, "SELECT number AS endless FROM numbers(1000000000000)"])
 def test_a_client_that_goes_away_ends_its_query(served: Served, query: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     connection.request("POST", "/", query)
     assert runs(served.url, "endless", 1)
     connection.close()
@@ -66,7 +66,7 @@ def test_a_client_that_goes_away_ends_its_query(served: Served, query: str) -> N
 
 
 def test_an_insert_that_breaks_off_writes_nothing(served: Served, table: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     connection.putrequest("POST", f"/?query=INSERT+INTO+{table}+(id)+FORMAT+TSV")
     connection.putheader("Content-Length", "1000")
     connection.endheaders(b"1\n2\n")
@@ -105,7 +105,7 @@ def test_sigterm_lets_a_running_query_finish_and_exits_with_zero(tmp_path: Path)
 
 def test_sigterm_ends_a_query_that_does_not_finish(tmp_path: Path) -> None:
     with running(tmp_path / "data") as served:
-        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
         connection.request("POST", "/", _ENDLESS)
         assert runs(served.url, "endless", 1)
         assert served.stop() == 0

@@ -200,7 +200,8 @@ async def ingest(broker: RestartableBroker, *keys: IssuedKey) -> AsyncIterator[h
     publish(broker, GATEWAY_KEYS, *((one.key.key_id.encode(), encode_key(one.key)) for one in keys))
     port = free_port()
     environment = Settings(kafka_bootstrap_servers=broker.bootstrap).environment()
-    process = await Process.start(ProcessSpec("ingest", command(port), environment), broker.directory / "ingest.log")
+    spec = ProcessSpec("ingest", command(port), environment, grace_seconds=60)
+    process = await Process.start(spec, broker.directory / "ingest.log")
     headers = {"authorization": f"Bearer {keys[0].text}"}
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120) as client:
