@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="port of the local account API; default: a free one"
     )
     accounts_url: str = Field("", description="address of the account API; empty: the local stack's own")
+    answer_seconds: float = Field(
+        1.0, gt=0, le=9, description="how long the account API waits for what a command led to, before it answers 202"
+    )
     token: str = Field(
         "", repr=False, description="sign-in token that `quarterhour account` uses; see `quarterhour token`"
     )

@@ -1,5 +1,6 @@
 """What the suite runs against, and its order: files that need a real Kafka first, so that two processes do not end on
-a long one.
+a long one. Hypothesis draws the same each time and sets no time limits: an outcome is a matter of the code alone.
+`pytest --hypothesis-profile default` draws anew.
 """
 
 from __future__ import annotations
@@ -7,8 +8,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.chosen import CHOICES, VARIABLE, containers_chosen
+
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

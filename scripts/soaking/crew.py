@@ -44,7 +44,7 @@ class Worker:
         if self.running:
             self._process.send_signal(number)
 
-    async def ended(self, seconds: float = 20) -> int:
+    async def ended(self, seconds: float = 120) -> int:
         """Its exit code, negative for a signal; TimeoutError when it does not end."""
         async with asyncio.timeout(seconds):
             while self.running:  # noqa: ASYNC110 - a process, which tells no event
@@ -60,7 +60,7 @@ class Worker:
         """Its log so far."""
         return self.log.read_text(errors="replace")
 
-    async def says(self, text: str, seconds: float = 30, *, times: int = 1) -> None:
+    async def says(self, text: str, seconds: float = 120, *, times: int = 1) -> None:
         """Wait until its log holds a text so many times."""
         async with asyncio.timeout(seconds):
             while self.said().count(text) < times:
@@ -97,7 +97,7 @@ class Crew:
         for worker in staying:
             worker.send(signal.SIGTERM)
             worker.send(signal.SIGCONT)
-        return [await worker.ended(30) for worker in staying]
+        return [await worker.ended() for worker in staying]
 
     def kill(self) -> None:
         """Kill whatever still runs."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scripts.soaking.crew import Crew, Worker
@@ -24,19 +26,19 @@ class Disturbance:
     mean_seconds: float = 5.0
     done: Counter[str] = field(default_factory=Counter)
 
-    async def go_on_for(self, seconds: float) -> None:
-        """Disturb for so long; afterwards whoever was paused runs again."""
+    async def go_on_for(self, seconds: float, enough: Callable[[], bool] = lambda: True) -> None:
+        """Disturb for so long, and until it is enough; afterwards whoever was paused runs again."""
         chance = random.Random(self.seed)  # noqa: S311 - a reproducible disturbance
         pauses: set[asyncio.Task[None]] = set()
+        until = time.monotonic() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    task = self._act(chance)
-                    if task is not None:
-                        pauses.add(task)
-                        task.add_done_callback(pauses.discard)
-                    await asyncio.sleep(chance.uniform(0.3, 1.7) * self.mean_seconds)
-        except TimeoutError:
+            while (left := until - time.monotonic()) > 0 or not enough():
+                task = self._act(chance)
+                if task is not None:
+                    pauses.add(task)
+                    task.add_done_callback(pauses.discard)
+                pause = chance.uniform(0.3, 1.7) * self.mean_seconds
+                await asyncio.sleep(min(pause, left) if left > 0 else pause)
             for worker in self.crew.running():
                 worker.send(signal.SIGCONT)
         finally:

@@ -75,7 +75,7 @@ class Trial:
         await produce(self._producer, outputs)
         self.published += len(outputs)
 
-    async def drained(self, seconds: float = 60) -> None:
+    async def drained(self, seconds: float = 180) -> None:
         """Wait until the group has committed the end of every partition."""
         lag: dict[int, int] = {}
         group = GroupView(self.settings.kafka, GROUP, INTERACTIONS)
@@ -96,7 +96,7 @@ class Trial:
         finally:
             await group.stop()
 
-    async def finish(self, seconds: float = 60) -> Verdict:
+    async def finish(self, seconds: float = 180) -> Verdict:
         """Close everything by a final tick, wait for it, and judge."""
         await self.send(self.load.final_ticks())
         await self.drained(seconds)

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -68,6 +69,8 @@ class Mailbox:
         with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".", suffix=".part") as file:
             file.write(content)
             file.flush()
+            now = time.time_ns()  # a file system's own clock may give two messages the same instant
+            os.utime(file.name, ns=(now, now))
             try:
                 os.link(file.name, self.directory / f"{name}.eml")
             except FileExistsError:

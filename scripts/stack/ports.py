@@ -1,15 +1,16 @@
 """Free loopback ports.
 
-Guarantees: a port is handed out at most once by this process, nothing listened on it when it was handed out, and it
-lies below the range from which the system takes the ports of outgoing connections. So a crashed server finds its
-port still free when it comes back.
+Guarantees: a port is handed out at most once by this process and, on Linux, to one process of ours at a time; nothing
+listened on it when it was handed out, and it lies below the range from which the system takes the ports of outgoing
+connections. So a crashed server finds its port still free when it comes back.
 
-Left to others: binding it. Another process may take the same port in between; the numbers are drawn at random so that
-this is rare, and the server then says that the port is in use.
+Left to others: binding it. A stranger may take the same port in between; the numbers are drawn at random so that this
+is rare, and the server then says that the port is in use.
 """
 
 import random
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -29,12 +30,12 @@ class PortInUse(RuntimeError):
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on and that this process has not handed out before."""
+    """A loopback port that nothing listens on and that no process of ours that still runs was given."""
     highest = _highest()
     with _giving:
         for _ in range(_TRIES):
             port = _draw.randint(_LOWEST, highest)
-            if port not in _given and is_free(port):
+            if port not in _given and is_free(port) and _hold(port):
                 _given.add(port)
                 return port
     raise PortInUse(f"no free port found between {_LOWEST} and {highest} on {LOOPBACK}; stop what holds them")
@@ -59,6 +60,20 @@ def is_free(port: int) -> bool:
             probe.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+def _hold(port: int) -> bool:
+    """Whether no other process holds this number; holds it as long as this process lives."""
+    if sys.platform != "linux":
+        return True
+    sign = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        sign.bind(f"\0quarterhour/port/{port}")  # a name without a file, which ends with its process
+    except OSError:
+        sign.close()
+        return False
+    sign.detach()  # open until the process ends
     return True
 
 

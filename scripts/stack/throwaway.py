@@ -73,7 +73,7 @@ def throwaway_process(program: Path, port: int, name: str = "kafka") -> ProcessS
     return ProcessSpec(
         name=name,
         argv=[str(program), "broker", *listen, "--storage-engine", "memory://quarterhour/"],
-        ready=partial(wait_until_ready, f"{LOOPBACK}:{port}", 30),
+        ready=partial(wait_until_ready, f"{LOOPBACK}:{port}", 60),
         restart=False,
         grace_seconds=1,
     )

@@ -18,6 +18,9 @@ from streams.durable.runs import RUNS_A_TIME, give_runs
 
 FETCH_BYTES = 8 * 1024 * 1024
 ISOLATION = "read_committed"
+METADATA_MS = 5_000
+"""How often a member of a group asks which partitions there are. Whoever asked while the broker was away and then leads
+the group assigns nothing to anybody until it asks again; aiokafka's own interval is five minutes."""
 
 
 class RecordsGone(QuarterhourError):

@@ -32,7 +32,7 @@ from streams.durable.failpoints import FailPoint
 from streams.durable.machine import PartitionMachine, RawRecord
 from streams.durable.metrics import WorkerMetrics
 from streams.durable.producer import new_producer
-from streams.durable.reader import GroupView
+from streams.durable.reader import METADATA_MS, GroupView
 from streams.durable.transport import BatchTransport, StockTransport
 from streams.durable.watchdog import Watchdog
 
@@ -125,6 +125,7 @@ class PartitionWorker:
             broker_max_poll_records=POLL_RECORDS,  # of the stock transport; the batch one takes runs (see `runs`)
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=4 * 1024 * 1024,
+            consumer_metadata_max_age_ms=METADATA_MS,
             producer_acks=-1,
         )
         app.transport_type = BatchTransport if settings.transport == "batch" else StockTransport

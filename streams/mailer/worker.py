@@ -34,7 +34,7 @@ from schemas.topics import ALERTS, MAIL_RETRIES, MAILER_CHANGELOG
 from streams.durable.failpoints import FailPoint
 from streams.durable.machine import RawRecord
 from streams.durable.producer import new_producer, produce
-from streams.durable.reader import ISOLATION
+from streams.durable.reader import ISOLATION, METADATA_MS
 from streams.mailer.book import BookReader
 from streams.mailer.desk import Desk, DeskPolicy
 from streams.mailer.dispatcher import STEPS, Dispatcher, wall_clock_us
@@ -133,6 +133,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
             enable_auto_commit=False,  # the changelog says where to go on
             auto_offset_reset="earliest",  # until we have said where; what is below that is dropped
             isolation_level=ISOLATION,
+            metadata_max_age_ms=METADATA_MS,
             session_timeout_ms=settings.session_timeout_seconds * 1000,
             heartbeat_interval_ms=max(settings.session_timeout_seconds * 250, 250),
             partition_assignment_strategy=(RangePartitionAssignor,),  # a partition of both topics to one member

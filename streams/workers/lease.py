@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from schemas.health import answered
 from schemas.kafka import Address, client_arguments
 from schemas.topics import CLOCK_LEASE
+from streams.durable.reader import METADATA_MS
 
 log = logging.getLogger("quarterhour.lease")
 GROUP = "quarterhour-clock"
@@ -32,6 +33,7 @@ def new_lease(kafka: Address, name: str, session_seconds: float) -> Lease:
         group_id=GROUP,
         enable_auto_commit=False,  # a commit is the lease, made when we say
         auto_offset_reset="latest",
+        metadata_max_age_ms=METADATA_MS,
         session_timeout_ms=int(session_seconds * 1000),
         heartbeat_interval_ms=int(session_seconds * 250),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -20,14 +21,18 @@ from typing import Any
 
 import confluent_kafka
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from schemas.catalog import DEFAULT_CATALOG
+from schemas.settings import Settings
 from schemas.signin import Person, issue
+from scripts.drain import reach
 from scripts.stack.home import Home
 from scripts.stack.kafka_artifacts import KafkaUnavailable, kafka_artifacts
 
-START_SECONDS = 120
+START_SECONDS = 240
+SOON = 120_000
+"""Milliseconds that a page may take to show something: a machine that does much else is slow."""
 OPERATOR, OWNER, APP_OWNER, STRANGER = "olga@ops.example", "wanda@acme.example", "anton@acme.example", "sam@x.example"
 
 
@@ -88,7 +93,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("browser")
     environment = {
         **os.environ, "QUARTERHOUR_HOME": str(home),
-        "QUARTERHOUR_CATALOG": str(small_credit_catalog(home)),
+        "QUARTERHOUR_CATALOG": str(small_credit_catalog(home)), "QUARTERHOUR_ANSWER_SECONDS": "8",
     }  # fmt: skip
     world, output = Home(home).world("live"), home / "up.txt"
     with output.open("wb") as file:
@@ -109,11 +114,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for person, app in ((OWNER, "helper"), (APP_OWNER, "orders")):
             stack.give(person, "create_app", app=app)
             stack.give(person, "publish_app", app=app)
+        # Until the page can show it.
+        there = Settings(kafka_bootstrap_servers=found["kafka"], clickhouse_url=found["clickhouse"])
+        asyncio.run(reach(there, START_SECONDS))
         yield stack
     finally:
         # Nothing of it is looked at any more, and on Linux whatever it started dies with it (scripts/stack/child.py).
         process.send_signal(signal.SIGKILL if sys.platform == "linux" else signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +130,7 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("no chromium on PATH: `apt-get install chromium` as root (scripts/chromium.sh does so)")
+    expect.set_options(timeout=SOON)
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=arguments)
@@ -136,6 +145,7 @@ def sign_in(stack: Stack, browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def signed_in(person: str, **options: Any) -> Page:
         context = browser.new_context(**options)
+        context.set_default_timeout(SOON)
         contexts.append(context)
         page = context.new_page()
         page.goto(f"{stack.page}sign-in?token={stack.token(person)}")

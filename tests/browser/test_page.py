@@ -14,7 +14,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import APP_OWNER, OPERATOR, OWNER, STRANGER, Stack
 
 pytestmark = pytest.mark.stack
-SOON = 120_000  # a machine that does much else is slow
 PAGES = (
     "", "workspaces/acme", "workspaces/acme/usage?grain=week", "workspaces/acme/apps", "workspaces/acme/apps/helper",
     "workspaces/acme/credit", "workspaces/acme/plan", "workspaces/acme/people", "workspaces/acme/alerts",
@@ -26,6 +25,8 @@ LOOKS: dict[str, tuple[Any, int, list[str]]] = {
     "light": ("light", 1280, [*WCAG, "best-practice"]), "dark": ("dark", 1280, WCAG), "phone": ("light", 360, WCAG),
 }  # fmt: skip
 """Colour scheme, width of the window, and the rules that axe goes by: best practice is the same in all."""
+STILL = "for (let number = 1; number < 100; number++) clearInterval(number)"
+"""The page loaded now puts no new figures in place any more, whatever stands in their midst."""
 SignIn = Callable[..., Page]
 
 
@@ -38,9 +39,9 @@ def test_an_owner_sees_a_conversation_an_app_run_dry_buys_credit_and_sees_it_res
     tile = watching.locator(".tile", has_text="Billed units").locator("b")
     expect(tile).to_have_text("0")
     stack.say("helper", "ann")
-    expect(tile).to_have_text("1", timeout=SOON)
+    expect(tile).to_have_text("1")
     stack.say("helper", "bob")
-    expect(watching.locator("h1")).to_contain_text("not responding", timeout=SOON)
+    expect(watching.locator("h1")).to_contain_text("not responding")
     expect(watching.locator(".note")).to_contain_text("helper does not respond")
 
     owner = watching.context.new_page()
@@ -57,7 +58,7 @@ def test_an_owner_sees_a_conversation_an_app_run_dry_buys_credit_and_sees_it_res
     form.get_by_role("button").dblclick()
     expect(owner.locator("#do-request_funds").get_by_role("status")).to_contain_text("Done, in ledger record")
     payments = owner.get_by_role("region", name="Payments")
-    expect(payments).to_contain_text("open", timeout=SOON)
+    expect(payments).to_contain_text("open")
     assert payments.locator("tbody tr").count() == 1, "asked for once, though the button was hit twice"
 
     operator = sign_in(OPERATOR)
@@ -67,13 +68,13 @@ def test_an_owner_sees_a_conversation_an_app_run_dry_buys_credit_and_sees_it_res
     settle.get_by_role("button").click()
     expect(operator.locator("#do-settle_payment").get_by_role("status")).to_contain_text("Done, in ledger record")
 
-    expect(watching.locator("h1")).not_to_contain_text("not responding", timeout=SOON)
+    expect(watching.locator("h1")).not_to_contain_text("not responding")
     expect(watching.locator("h1")).to_contain_text("responding")
     owner.reload()
     expect(owner.locator(".tile", has_text="Paid, shared").locator("b")).to_have_text("150.00")
     expect(payments).to_contain_text("settled")
     stack.say("helper", "cyd")
-    expect(tile).to_have_text("3", timeout=SOON)
+    expect(tile).to_have_text("3")
     _the_mail_is_shown(stack, owner, tmp_path)
 
 
@@ -81,7 +82,7 @@ def _the_mail_is_shown(stack: Stack, owner: Page, tmp_path: Path) -> None:
     """A3: what the mail server was handed, both texts of it."""
     owner.goto(f"{stack.page}workspaces/acme/alerts")
     row = owner.get_by_role("region", name="Mails").locator("tr", has_text="app stopped").filter(has_text="helper")
-    expect(row).to_contain_text("sent", timeout=SOON)
+    expect(row).to_contain_text("sent")
     expect(row).to_contain_text(OWNER)
     row.get_by_role("link").click()
     expect(owner.locator("h2", has_text="App helper has stopped responding")).to_be_visible()
@@ -107,7 +108,7 @@ def test_w2_the_owner_of_an_app_sees_and_manages_that_app_alone(stack: Stack, si
     expect(page.get_by_role("button", name="Unpublish")).to_be_visible()
     page.get_by_role("button", name="Unpublish").click()
     expect(page.get_by_role("status").filter(has_text="Done")).to_be_visible()
-    expect(page.locator("h1")).to_contain_text("unpublished", timeout=SOON)
+    expect(page.locator("h1")).to_contain_text("unpublished")
 
 
 def test_w2_a_stranger_is_not_told_of_the_workspace(stack: Stack, sign_in: SignIn) -> None:
@@ -137,6 +138,7 @@ def test_a_form_can_be_used_with_the_keyboard_alone(stack: Stack, sign_in: SignI
     """Tab goes through everything in the order of the page, and where one is can be seen."""
     page = sign_in(OWNER)
     page.goto(f"{stack.page}workspaces/acme/people")
+    page.evaluate(STILL)
     wanted = page.locator("#do-invite_user").get_by_label("Name")
     stops: list[dict[str, Any]] = []
     for _ in range(60):
@@ -150,7 +152,7 @@ def test_a_form_can_be_used_with_the_keyboard_alone(stack: Stack, sign_in: SignI
     page.keyboard.type("kim@acme.example")
     page.keyboard.press("Enter")
     expect(page.locator("#do-invite_user").get_by_role("status")).to_contain_text("Done")
-    expect(page.get_by_role("region", name="People")).to_contain_text("kim@acme.example", timeout=SOON)
+    expect(page.get_by_role("region", name="People")).to_contain_text("kim@acme.example")
 
 
 def _visits(stack: Stack, sign_in: SignIn) -> Iterator[tuple[str, Page]]:
@@ -180,6 +182,7 @@ def test_every_page_is_accessible_and_fits_in_light_dark_and_on_a_phone(
     """No serious or critical fault that axe knows of; no page is wider than its window. Screenshots are kept in tmp."""
     axe, problems = Axe(), []
     for number, (path, page) in enumerate(_visits(stack, sign_in)):
+        page.evaluate(STILL)
         page.evaluate(axe.axe_script)
         for look, (scheme, width, rules) in LOOKS.items():
             page.emulate_media(color_scheme=scheme)

@@ -51,7 +51,7 @@ async def local_servers(folder: Path) -> AsyncIterator[Servers]:
     address = f"http://127.0.0.1:{port}"
 
     async def ready() -> None:
-        wait_until_ready(address, 60)
+        wait_until_ready(address, 80)
 
     async with Supervisor(folder / "logs", announce=print, signals=False) as supervisor:
         clickhouse = ProcessSpec("clickhouse", clickhouse_command(folder / "clickhouse", port), ready=ready)

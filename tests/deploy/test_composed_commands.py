@@ -50,7 +50,7 @@ async def test_the_composed_commands_meter_and_reconcile(servers: NewServers, tm
         ports = await _start(found)
         settings = Settings(kafka_bootstrap_servers=found.kafka, clickhouse_url=found.clickhouse)
         await replay(log_of(MESSAGES), settings, None)
-        await drain(settings, stuck_seconds=60)
+        await drain(settings, stuck_seconds=200)
         _assert_counts(found.clickhouse)
         await found.supervisor.start([_spec("reconcile", found, ports)])
         await _assert_reconciled(found.clickhouse)
@@ -100,7 +100,7 @@ async def _assert_reconciled(clickhouse: str) -> None:
     """The service that reconciles daily has done so once, when it started."""
     client = connect(clickhouse)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while reconcile.newest(client) is None:  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.2)
         (found,) = client.query("SELECT arraySum(mapValues(differences)) FROM reconciliations").result_rows
@@ -114,7 +114,7 @@ async def _assert_ready_while_kafka_is_there(servers: Servers, ports: dict[str, 
     checks = {name: (service.get("healthcheck") or {}).get("test") for name, service in ours().items()}
     urls = {name: _argv(test[1:], ports[name])[-1] for name, test in checks.items() if test is not None}
     assert set(urls) == {"meter", "accounts", "loader", "mailer", "clock", "accounts-api", "ingest", "page"}
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
 
         async def told(name: str) -> list[str] | None:
             """What a part is missing; None while it does not answer."""
@@ -126,12 +126,12 @@ async def _assert_ready_while_kafka_is_there(servers: Servers, ports: dict[str, 
             return [missing["what"] for missing in answer.json()["missing"]]
 
         async def ready(name: str) -> None:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(200):
                 while await told(name) != []:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
 
         async def not_ready_and_healthy(name: str) -> None:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(200):
                 while not await told(name):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
             health = await client.get(urls[name].replace("/ready", "/health"))
@@ -152,7 +152,7 @@ def _assert_healthy(ports: dict[str, dict[str, str]]) -> None:
     tests = {name: service["healthcheck"]["test"] for name, service in ours().items() if "healthcheck" in service}
     assert {tuple(test[:-1]) for test in tests.values()} == {("CMD", "python", "-m", "scripts.healthy")}
     argv = _argv(tests["meter"][1:], ports["meter"])
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
@@ -163,7 +163,7 @@ def _assert_observed(ports: dict[str, dict[str, str]]) -> None:
         name, port = target.split(":")
         if name == "clock":
             continue  # it is not started yet
-        text = httpx.get(f"http://127.0.0.1:{ports[name][port]}/metrics", timeout=10).text
+        text = httpx.get(f"http://127.0.0.1:{ports[name][port]}/metrics", timeout=60).text
         families = [family for family in text_string_to_metric_families(text) if family.name.startswith("quarterhour_")]
         assert families, target
         for family in families:

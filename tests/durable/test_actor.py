@@ -308,7 +308,7 @@ async def test_whoever_feeds_a_full_actor_is_let_go_when_it_stops(world: FakeWor
     assert not feeding.done()
     actor.stop()
     task.cancel()
-    await asyncio.wait_for(feeding, 1)
+    await asyncio.wait_for(feeding, 30)
 
 
 async def test_a_backlog_is_bounded_in_bytes_as_well(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,12 +318,12 @@ async def test_a_backlog_is_bounded_in_bytes_as_well(world: FakeWorld, monkeypat
     await actor.feed([RawRecord(0, 0, b"a", b"1")])
     await world.settle()
     for offset in range(1, MOST_IN_FLIGHT):  # what fills the backlog goes on its way
-        await asyncio.wait_for(actor.feed([RawRecord(offset, 0, b"a", b"1" * 200)]), 1)
+        await asyncio.wait_for(actor.feed([RawRecord(offset, 0, b"a", b"1" * 200)]), 30)
     feeding = asyncio.create_task(actor.feed([RawRecord(MOST_IN_FLIGHT, 0, b"a", b"1" * 200)]))
     await world.settle()
     assert not feeding.done()
     world.log.held_up.set()
-    await asyncio.wait_for(feeding, 1)
+    await asyncio.wait_for(feeding, 30)
 
 
 async def test_a_recovery_holds_up_nobody_and_what_did_not_fit_is_read_by_position(
@@ -332,7 +332,7 @@ async def test_a_recovery_holds_up_nobody_and_what_did_not_fit_is_read_by_positi
     monkeypatch.setattr(actor_module, "MAX_BACKLOG", 2)
     actor = world.actor()
     for record in world.log.input():
-        await asyncio.wait_for(actor.feed([record]), 1)
+        await asyncio.wait_for(actor.feed([record]), 30)
     world.run(actor)
     await world.settle()
     for _ in range(2):

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import signal
+from itertools import chain, repeat
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -48,18 +49,21 @@ async def test_killed_after_each_step_of_the_protocol_the_totals_are_exact(
     async with new_trial(transport) as trial:
         await trial.publish(3_000)
         stop = asyncio.Event()
-        loading = asyncio.create_task(trial.publish_steadily(500, 60, stop))
+        loading = asyncio.create_task(trial.publish_steadily(500, 240, stop))
         several = 0
-        for step in steps:
+        # How many wait at once depends on how fast the broker answers; each record a run of its own is slower still.
+        further = repeat("outputs", 8 if transport == "batch" else 0)
+        for number, step in enumerate(chain(steps, further)):
+            if number >= len(steps) and several:
+                break
             dying = trial.crew.join(QUARTERHOUR_FAIL_POINT=f"{step}:3")
-            assert await dying.ended(30) == -signal.SIGKILL, f"{step}: {dying.said()[-2000:]}"
+            assert await dying.ended() == -signal.SIGKILL, f"{step}: {dying.said()[-2000:]}"
             several += re.search(r"with [23] batches in flight", dying.said()) is not None
         stop.set()
         await loading
         trial.crew.join()
         verdict = await trial.finish()
         assert verdict.faults(trial.load.repeats) == []
-        # How many wait at once depends on how fast the broker answers; each record a run of its own is slower still.
         assert several > 0 or transport == "stock", "several at a time"
         assert verdict.outputs_repeated > 0, "what was put out before state and position was put out again, alike"
         assert await trial.crew.leave() == [0]
@@ -82,6 +86,23 @@ async def test_a_broker_killed_with_sends_in_flight_and_gone_for_ten_seconds_cos
         assert verdict.faults(trial.load.repeats) == []
 
 
+async def test_a_worker_that_joins_while_the_broker_is_away_is_assigned_its_partitions_soon_after(
+    new_trial: NewTrial,
+) -> None:
+    """It asked in vain which partitions there are, and leads the group: it would have assigned none for 5 minutes."""
+    async with new_trial() as trial:
+        await trial.publish(100)
+        worker = trial.crew.join()
+        await worker.says("LeaderAssignor]: Starting")  # it has a client of the broker, and subscribes in a second
+        trial.broker.kill()
+        await worker.says("Subscribed to topic(s)")
+        await worker.says("Unable to update metadata")
+        await trial.broker.start()
+        await worker.says("starting at offset", times=PARTITIONS)
+        await trial.drained()
+        assert trial.crew.crashes() == []
+
+
 async def test_a_worker_paused_past_its_session_wakes_as_a_zombie_and_changes_nothing(new_trial: NewTrial) -> None:
     async with new_trial() as trial:
         sleeper = trial.crew.join()
@@ -92,12 +113,15 @@ async def test_a_worker_paused_past_its_session_wakes_as_a_zombie_and_changes_no
         other = trial.crew.join()
         await asyncio.sleep(2 * SESSION_SECONDS)
         await other.says("resuming at", times=PARTITIONS)
+        asleep = sleeper.said()
         sleeper.send(signal.SIGCONT)
+        await sleeper.says("state kept for", times=asleep.count("state kept for") + 1)
         await loading
         verdict = await trial.finish()
         assert verdict.faults(trial.load.repeats) == []
         assert trial.crew.crashes() == [], "it finds out and rejoins"
-        assert "state kept for [0" not in sleeper.said(), "others may have written meanwhile"
+        woken = sleeper.said()[len(asleep) :]
+        assert re.findall(r"state kept for \[(.*?)\]", woken)[0] == "", "others may have written meanwhile"
 
 
 async def test_a_worker_with_a_stable_name_that_comes_back_in_time_moves_no_partition(new_trial: NewTrial) -> None:
@@ -108,7 +132,7 @@ async def test_a_worker_with_a_stable_name_that_comes_back_in_time_moves_no_part
             return trial.crew.join(QUARTERHOUR_GROUP_INSTANCE_ID=name, QUARTERHOUR_SESSION_TIMEOUT_SECONDS="60")
 
         async def owns_one(worker: Worker) -> None:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while not re.search(r"assigned \[\d\],", worker.said()):  # noqa: ASYNC110 - another process's log
                     await asyncio.sleep(0.05)
 
@@ -129,18 +153,26 @@ async def test_workers_that_join_leave_die_and_sleep_under_load_count_exactly(ne
     print(f"seed {seed}")
     async with new_trial(seed=seed) as trial:
         disturbance = Disturbance(trial.crew, seed, SESSION_SECONDS, mean_seconds=3)
+        crew, stop = trial.crew, asyncio.Event()
+
+        def seen() -> bool:
+            """Of each kind of change there was one; a slow machine takes longer to it."""
+            some = crew.most_in_flight() > 1 and crew.states_kept() > 0 and crew.recoveries() > 0
+            return some and len(crew.generations()) >= 6
+
+        async def disturbed() -> None:
+            await disturbance.go_on_for(28, seen)
+            stop.set()
+
         async with asyncio.TaskGroup() as together:
-            together.create_task(trial.publish_steadily(800, 28))
-            together.create_task(disturbance.go_on_for(28))
+            together.create_task(trial.publish_steadily(800, 240, stop))
+            together.create_task(disturbed())
         if not trial.crew.running():
             trial.crew.join()
-        verdict = await trial.finish(90)
+        verdict = await trial.finish()
         assert verdict.faults(trial.load.repeats) == []
         assert trial.crew.crashes() == []
-        assert len(trial.crew.generations()) >= 6
-        assert trial.crew.most_in_flight() > 1
-        assert trial.crew.states_kept() > 0
-        assert trial.crew.recoveries() > 0
+        assert seen()
 
 
 async def test_a_rolling_restart_of_all_workers_under_load_counts_exactly_and_each_leaves_in_order(
@@ -150,13 +182,13 @@ async def test_a_rolling_restart_of_all_workers_under_load_counts_exactly_and_ea
         for _ in range(PARTITIONS):
             trial.crew.join()
         stop = asyncio.Event()
-        loading = asyncio.create_task(trial.publish_steadily(1_000, 60, stop))
+        loading = asyncio.create_task(trial.publish_steadily(1_000, 240, stop))
         for old in list(trial.crew.workers):
             await old.says("state kept for")
             new = trial.crew.join()
             await new.says("state kept for")
             old.send(signal.SIGTERM)
-            assert await old.ended(20) == 0, old.said()[-2000:]
+            assert await old.ended() == 0, old.said()[-2000:]
         stop.set()
         await loading
         verdict = await trial.finish()
@@ -236,7 +268,7 @@ async def test_lost_commits_are_made_good_a_fresh_worker_reads_all_state_and_a_l
 
         admin = AdminClient({"bootstrap.servers": trial.settings.kafka_bootstrap_servers})
         for future in admin.delete_consumer_groups([GROUP]).values():
-            future.result(10)
+            future.result(60)
         second = trial.crew.join()
         await trial.publish(1_000)
         await trial.drained()
@@ -244,7 +276,7 @@ async def test_lost_commits_are_made_good_a_fresh_worker_reads_all_state_and_a_l
         hasty = trial.crew.join()
         await hasty.says("Executing _on_partitions_assigned")
         hasty.send(signal.SIGTERM)  # in the middle of a recovery
-        assert await hasty.ended(10) == 0
+        assert await hasty.ended() == 0
         verdict = await trial.finish()
         assert verdict.faults(trial.load.repeats) == []
         assert verdict.outputs_repeated == 0, "the position counts, not the committed offset"
@@ -252,7 +284,7 @@ async def test_lost_commits_are_made_good_a_fresh_worker_reads_all_state_and_a_l
 
         await recreate(trial, METER_CHANGELOG)
         third = trial.crew.join()
-        assert await third.ended(20) == EXIT_CRASHED
+        assert await third.ended() == EXIT_CRASHED
         assert f"committed, but {METER_CHANGELOG} holds no state for it; restore" in third.said()
 
 

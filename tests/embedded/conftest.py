@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import clickhouse_connect
 import pytest
 
 from projections.embedded.process import command, wait_until_ready
+from scripts.stack.ports import free_port
 
-_START_SECONDS = 30
-_STOP_SECONDS = 15
+_START_SECONDS = 120
+_STOP_SECONDS = 60
 _numbers = itertools.count()
 
 
@@ -46,12 +46,6 @@ class Served:
         """SIGTERM, and the exit code."""
         self.process.terminate()
         return self.process.wait(_STOP_SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(path: Path) -> Served:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import statistics
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ import pytest
 import zstandard
 
 from tests.embedded.conftest import Served
-from tests.embedded.wire import ask, curl
+from tests.embedded.wire import ask, curl, runs
 
 
 def test_ping_and_the_bare_address_answer_ok(served: Served) -> None:
@@ -129,12 +128,16 @@ def test_get_reads_only(served: Served, table: str) -> None:
 
 
 def test_a_session_serves_one_request_at_a_time(served: Served) -> None:
-    with ThreadPoolExecutor(1) as thread:
-        slow = thread.submit(ask, served.url, "SELECT sleep(1)", session_id="busy")
-        time.sleep(0.4)
-        second = ask(served.url, "SELECT 1", session_id="busy")
-        assert second.headers["x-clickhouse-exception-code"] == "373"
-        assert slow.result().status == 200
+    for rows in (10, 40, 160):  # longer if this process was held up until the first had ended
+        query = f"SELECT sum(sleepEachRow(0.1)) AS busy FROM numbers({rows}) SETTINGS max_block_size = 1"
+        with ThreadPoolExecutor(1) as thread:
+            slow = thread.submit(ask, served.url, query, session_id="busy")
+            assert runs(served.url, "busy", 1)
+            second = ask(served.url, "SELECT 1", session_id="busy")
+            assert slow.result().status == 200
+        if second.status != 200:
+            break
+    assert second.headers["x-clickhouse-exception-code"] == "373"
     assert ask(served.url, "SELECT 1", session_id="busy").status == 200
 
 
@@ -153,15 +156,16 @@ def test_settings_and_database_of_a_url_leave_a_session_as_it_was(served: Served
 
 
 def test_answers_on_a_kept_connection_come_at_once(served: Served) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     seconds = []
-    for _ in range(30):
+    for _ in range(60):
         began = time.perf_counter()
         connection.request("POST", "/", "SELECT 1")
         connection.getresponse().read()
         seconds.append(time.perf_counter() - began)
     connection.close()
-    assert statistics.median(seconds) < 0.030, "40 ms would be a delayed acknowledgement"
+    # The least, as anything may hold up the others. A connection's first acknowledgements are never delayed.
+    assert min(seconds[30:]) < 0.040, "40 ms would be a delayed acknowledgement"
 
 
 def test_a_refreshable_view_lives_in_the_own_database(served: Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.embedded.conftest import Served
-from tests.embedded.wire import ask
+from tests.embedded.wire import ask, runs
 
 _WINDOW = "SETTINGS non_replicated_deduplication_window = 100"
 _EXACT = {"deduplicate_blocks_in_dependent_materialized_views": 1}
@@ -67,17 +66,22 @@ def test_a_batch_of_several_blocks_counts_once(ledger: Any) -> None:
 
 
 def test_inserts_pass_while_every_reader_is_busy(served: Served, table: str) -> None:
-    def slow_query() -> int:
+    def slow_query(rows: int) -> int:
+        query = f"SELECT sum(sleepEachRow(0.1)) AS slow FROM numbers({rows}) SETTINGS max_block_size = 1"
         with served.client() as client:
-            return int(client.command("SELECT sum(sleepEachRow(0.1)) FROM numbers(15) SETTINGS max_block_size = 1"))
+            return int(client.command(query))
 
-    with ThreadPoolExecutor(24) as threads:
-        queries = [threads.submit(slow_query) for _ in range(8)]
-        time.sleep(0.3)  # let them begin
-        for inserted in [threads.submit(_raw_insert, served, table) for _ in range(8)]:
-            inserted.result(timeout=10)
-        assert not any(query.done() for query in queries), "the inserts overtook the queries"
-        assert [query.result() for query in queries] == [0] * 8
+    for rows in (15, 60, 240):  # longer if this process was held up until the first had ended
+        with ThreadPoolExecutor(24) as threads:
+            queries = [threads.submit(slow_query, rows) for _ in range(8)]
+            assert runs(served.readonly_url, "slow", 8), "all readers are busy; the other door has its own"
+            for inserted in [threads.submit(_raw_insert, served, table) for _ in range(8)]:
+                inserted.result(timeout=120)
+            overtook = not any(query.done() for query in queries)
+            assert [query.result() for query in queries] == [0] * 8
+        if overtook:
+            break
+    assert overtook, "the inserts overtook the queries"
 
 
 def _raw_insert(served: Served, table: str) -> None:

@@ -55,7 +55,7 @@ class Collector:
         with self._lock:
             return [span for span in self._spans if span.trace_id == trace_id]
 
-    def chain(self, trace_id: str, *names: str, seconds: float = 60) -> list[Span]:
+    def chain(self, trace_id: str, *names: str, seconds: float = 200) -> list[Span]:
         """A chain of spans with these names, each the parent of the next; fails when it does not come."""
         deadline = time.monotonic() + seconds
         while True:

@@ -60,7 +60,7 @@ class Pipeline:
 
     async def drained(self) -> None:
         """Wait until all that was published is in ClickHouse."""
-        await drain(self.settings, stuck_seconds=60)
+        await drain(self.settings, stuck_seconds=200)
 
     def pid(self, name: str) -> int:
         """The process id of a part of the stack."""
@@ -72,7 +72,7 @@ class Pipeline:
             return self.given[name].restarts
         return next(state.restarts for state in self.stack.supervisor.processes() if state.name == name)
 
-    async def loaded(self, at_least: int, seconds: float = 120) -> None:
+    async def loaded(self, at_least: int, seconds: float = 200) -> None:
         """Wait until that many interactions are in ClickHouse."""
         await until(lambda: self.query("SELECT count() FROM interactions")[0][0] >= at_least, seconds)
 
@@ -84,7 +84,7 @@ class Pipeline:
             return
         before = self.restarts(name)
         os.kill(self.pid(name), signal.SIGKILL)
-        await until(lambda: self.restarts(name) > before and self._runs(name) and self._answers(), 120)
+        await until(lambda: self.restarts(name) > before and self._runs(name) and self._answers(), 200)
 
     def _runs(self, name: str) -> bool:
         return any(state.name == name and state.pid for state in self.stack.supervisor.processes())

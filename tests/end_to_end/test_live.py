@@ -55,7 +55,7 @@ class Live:
         """Rows of a query, as curl would get them."""
         base, database = self.clickhouse.rsplit("/", 1)
         parameters = urllib.parse.urlencode({"database": database, "default_format": "JSONEachRow"})
-        with urllib.request.urlopen(f"{base}/?{parameters}", data=sql.encode(), timeout=10) as answer:
+        with urllib.request.urlopen(f"{base}/?{parameters}", data=sql.encode(), timeout=60) as answer:
             return [json.loads(line) for line in answer.read().splitlines()]
 
     def publish(self, *values: bytes, key: bytes | None = None, topic: str = "interactions", **settings: Any) -> None:
@@ -68,8 +68,8 @@ class Live:
         assert producer.flush(30) == 0
 
     def eventually(self, sql: str, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """Rows of the query once the condition holds; fails after a minute."""
-        deadline = time.monotonic() + 60
+        """Rows of the query once the condition holds; fails after minutes."""
+        deadline = time.monotonic() + 200
         while True:
             rows = self.query(sql)
             if condition(rows):
@@ -108,14 +108,14 @@ def live(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iter
     home = tmp_path_factory.mktemp("live")
     environment = {
         **os.environ, "QUARTERHOUR_HOME": str(home), "QUARTERHOUR_SESSION_TIMEOUT_SECONDS": "3",
-        "QUARTERHOUR_OTEL_ENDPOINT": collector.address,
+        "QUARTERHOUR_ANSWER_SECONDS": "8", "QUARTERHOUR_OTEL_ENDPOINT": collector.address,
     }  # fmt: skip
     world = Home(home).world("live")
     output = home / "up.txt"
     with output.open("wb") as file:
         command = [sys.executable, "-m", "scripts.cli", "up"]
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while (record := world.running()) is None:
         assert process.poll() is None, output.read_text()
         assert time.monotonic() < deadline, output.read_text()
@@ -149,7 +149,7 @@ def test_an_event_published_by_any_kafka_client_is_billed_within_seconds(live: L
 
 async def test_every_part_says_that_it_is_ready_and_the_doctor_hears_it(live: Live) -> None:
     home = Home(Path(live.environment["QUARTERHOUR_HOME"]))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while (found := await CHECKS["parts"](Settings(), home)).verdict is not Verdict.GOOD:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
     parts = {"meter", "accounts", "loader", "clock", "mailer", "accounts-api", "ingest", "page"}
@@ -178,7 +178,7 @@ def _post(live: Live, key: str, body: bytes, **more: str) -> tuple[int, dict[str
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents+json", **more}
     request = urllib.request.Request(f"{live.ingest}v1/events", body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -188,6 +188,7 @@ def _post(live: Live, key: str, body: bytes, **more: str) -> tuple[int, dict[str
 def test_an_event_posted_over_http_is_a_unit_and_only_while_its_key_is_in_force(live: Live) -> None:
     key = _quarterhour(live, "keys", "create", "--workspace", "posted", "--label", "test", "--quiet").strip()
     trace_id, client = secrets.token_hex(16), secrets.token_hex(8)
+    _until_posted_gives(live, key, event("acme", "e-0", datetime.now(UTC)), 403)  # the ingest has heard of the key
     traced = event("posted", "e-1", datetime.now(UTC))
     status, answer = _post(live, key, traced, traceparent=f"00-{trace_id}-{client}-01")
     assert (status, answer["accepted"], answer["results"][0]["topic"]) == (200, 1, "interactions")
@@ -203,9 +204,13 @@ def test_an_event_posted_over_http_is_a_unit_and_only_while_its_key_is_in_force(
     assert key not in _quarterhour(live, "keys", "list")
     assert key_id in _quarterhour(live, "keys", "list", "--workspace", "posted")
     assert "is revoked" in _quarterhour(live, "keys", "revoke", key_id, "--workspace", "posted")
-    deadline = time.monotonic() + 10
-    while _post(live, key, event("posted", "e-3", datetime.now(UTC)))[0] != 401:
-        assert time.monotonic() < deadline, "a revoked key goes on working"
+    _until_posted_gives(live, key, event("posted", "e-3", datetime.now(UTC)), 401)
+
+
+def _until_posted_gives(live: Live, key: str, body: bytes, status: int) -> None:
+    deadline = time.monotonic() + 60
+    while (found := _post(live, key, body)[0]) != status:
+        assert time.monotonic() < deadline, f"{found} instead of {status}"
         time.sleep(0.1)
 
 
@@ -285,7 +290,7 @@ def test_bad_input_is_set_aside_with_its_reason_and_the_pipeline_goes_on(live: L
 def _values(live: Live, topic: str) -> int:
     consumer = confluent_kafka.Consumer({"bootstrap.servers": live.kafka, "group.id": "test"})
     partitions = [confluent_kafka.TopicPartition(topic, p) for p in range(4)]
-    ends = [consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions]
+    ends = [consumer.get_watermark_offsets(partition, timeout=60)[1] for partition in partitions]
     consumer.close()
     return sum(ends)
 
@@ -295,7 +300,7 @@ def test_law_7_the_metrics_count_every_record_once_and_so_does_clickhouse(live: 
 
     def counted() -> tuple[int, dict[str, float]]:
         read, outcomes = 0, dict.fromkeys(names, 0.0)
-        with urllib.request.urlopen(live.metrics, timeout=10) as answer:
+        with urllib.request.urlopen(live.metrics, timeout=60) as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith("quarterhour_position{"):
                     read += int(float(line.rsplit(" ", 1)[1]))
@@ -304,18 +309,21 @@ def test_law_7_the_metrics_count_every_record_once_and_so_does_clickhouse(live: 
                     outcomes[outcome] = outcomes.get(outcome, 0) + float(line.rsplit(" ", 1)[1])
         return read, outcomes
 
-    read, outcomes = counted()
-    while sum(outcomes.values()) != read:  # a batch may be between the counts and the position for a moment
-        time.sleep(0.1)
+    def settled() -> dict[str, float]:
         read, outcomes = counted()
-    assert read > 50
+        while sum(outcomes.values()) != read:  # a batch may be between the counts and the position for a moment
+            time.sleep(0.1)
+            read, outcomes = counted()
+        assert read > 50
+        return {name: count for name, count in outcomes.items() if count and name != "tick"}
+
+    outcomes = settled()
     assert outcomes["opened"] >= 3
     assert outcomes["rerouted"] > 0
-    # The clock ticks every second, so soon ClickHouse has a watermark that counts all that the metrics counted.
-    expected = {name: count for name, count in outcomes.items() if count and name != "tick"}
+    # The clock ticks every second, so soon ClickHouse has a watermark that counts all that the metrics count.
     live.eventually(
         "SELECT outcome, records FROM outcomes",
-        lambda rows: {name: int(dict(_pairs(rows)).get(name, 0)) for name in expected} == expected,
+        lambda rows: all(int(dict(_pairs(rows)).get(name, 0)) == count for name, count in settled().items()),
     )
 
 
@@ -355,7 +363,7 @@ def test_a3_an_owner_is_mailed_within_seconds_and_the_mail_is_metered_and_listed
         "SELECT * FROM deliveries WHERE workspace = 'mailed' AND status = 'sent'", lambda rows: len(rows) == 1
     )
     assert (row["kind"], row["channel"], row["recipient"]) == ("low_balance", "email", "olga@mailed.example")
-    with urllib.request.urlopen(f"{live.mailbox}?workspace=mailed", timeout=10) as answer:
+    with urllib.request.urlopen(f"{live.mailbox}?workspace=mailed", timeout=60) as answer:
         (mail,) = json.loads(answer.read())
     assert mail["message_id"] == row["message_id"]
     assert mail["subject"] == "[mailed] Low balance: USD 499.80 left"
@@ -427,13 +435,13 @@ def test_an_account_obeys_commands_and_the_ledger_is_verified(live: Live) -> Non
 
 
 def test_the_page_shows_the_workspaces_to_whom_the_printed_link_signs_in(live: Live) -> None:
-    with urllib.request.urlopen(live.page, timeout=10) as answer:
+    with urllib.request.urlopen(live.page, timeout=60) as answer:
         assert "acme" not in answer.read().decode()
     link = re.search(r"http://\S+/sign-in\?token=\S+", live.output.read_text())
     assert link is not None
     visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     for address in (link[0], live.page):
-        with visitor.open(address, timeout=10) as answer:
+        with visitor.open(address, timeout=60) as answer:
             text = answer.read().decode()
     assert "acme" in text
 
@@ -561,8 +569,8 @@ def test_ctrl_c_stops_everything_and_the_next_start_goes_on(live: Live) -> None:
     family = [psutil.Process(live.process.pid), *psutil.Process(live.process.pid).children(recursive=True)]
     assert len(family) > 5
     os.kill(live.process.pid, signal.SIGINT)
-    assert live.process.wait(60) == 0
-    gone, alive = psutil.wait_procs(family, timeout=5)
+    assert live.process.wait(240) == 0
+    gone, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert len(gone) == len(family)
     home = Path(live.environment["QUARTERHOUR_HOME"])

@@ -38,7 +38,7 @@ def quarterhour(home: Path, *arguments: str, **settings: str) -> subprocess.Comp
     """The command, with its data under `home`."""
     environment = {**os.environ, "QUARTERHOUR_HOME": str(home), **settings}
     command = [sys.executable, "-m", "scripts.cli", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
 
 
 def run_once(home: Path, *arguments: str) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class FakeProducer:
             sent.set_exception(fault.fault if isinstance(fault, AfterWriting) else fault)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until a condition holds; TimeoutError if it does not come to."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nobody tells us

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 import time
 from collections import Counter
@@ -21,10 +20,12 @@ import pytest
 
 from schemas.entitlements import entitlement_key
 from schemas.gateway_keys import encode_key
+from schemas.interactions import Event
 from schemas.routing import interaction_key, partition_of
 from schemas.settings import Settings
 from schemas.topics import DEFAULT_PARTITIONS, ENTITLEMENTS, GATEWAY_KEYS, INTERACTIONS
 from scripts.soaking.broker import RestartableBroker
+from scripts.stack.ports import free_port
 from scripts.stack.process import Process, ProcessSpec
 from streams.doors.ingest.modes import BATCH, STRUCTURED
 from streams.doors.ingest.process import command
@@ -70,7 +71,7 @@ def stored(broker: RestartableBroker, workspace: str) -> Stored:
 
 
 def _end(consumer: Any, place: Any) -> int:
-    for _ in range(50):
+    for _ in range(600):
         try:
             return int(consumer.get_watermark_offsets(place, timeout=10)[1])
         except confluent_kafka.KafkaException:  # just started again: no leader yet
@@ -130,8 +131,9 @@ async def test_e1_allowed_follows_the_topic_and_says_how_stale_it_is(broker: Res
         told(entitlement(7, 9, allowed=False, why="no_credit"))
         await until(lambda: not gateway.allowed("helper").allowed)
         assert gateway.allowed("helper").sequence == 7
-        await asyncio.sleep(1.5)
-        assert gateway.staleness_seconds < 1.4, "the broker goes on telling that nothing is new"
+        now = time.monotonic()
+        # The broker goes on telling that nothing is new.
+        await until(lambda: time.monotonic() - now > gateway.staleness_seconds + 0.5)
 
 
 async def test_no_broker_is_an_error_that_says_what_to_do() -> None:
@@ -148,20 +150,20 @@ async def test_l3_a_broker_killed_while_the_sdk_publishes_loses_nothing_and_noth
     publish(broker, ENTITLEMENTS, (b"acme/stale", msgspec.json.encode(entitlement(app="stale"))))
     once = new_event("/g", "killed", "a", "c", "u0", "inbound", id="once")
     async with (
-        Gateway(broker.bootstrap, entitlements=policy, publishing=PublisherPolicy(64 * 1024, 60)) as gateway,
+        Gateway(broker.bootstrap, entitlements=policy, publishing=PublisherPolicy(64 * 1024, 240)) as gateway,
         Gateway(broker.bootstrap, publishing=PublisherPolicy(delivery_seconds=0.5)) as hasty,
     ):
+        await until(lambda: gateway.allowed("stale", workspace="acme").allowed)
 
         async def publish_all() -> None:
             for n in range(count):
-                await gateway.publish(new_event("/g", "killed", "a", "c", f"u{n % 50}", "inbound", id=str(n)))
-                if n % 10 == 0:
-                    await asyncio.sleep(0.001)
+                receipt = await gateway.publish(new_event("/g", "killed", "a", "c", f"u{n % 50}", "inbound", id=str(n)))
+                if n == count // 5:
+                    await receipt
+                elif n == count // 4:
+                    broker.kill()
 
         publishing = asyncio.create_task(publish_all())
-        await asyncio.sleep(0.15)
-        assert gateway.allowed("stale", workspace="acme").allowed
-        broker.kill()
         await until(lambda: gateway.allowed("stale", workspace="acme").why == "stale_view")
         assert not publishing.done(), "the buffer is full: publishing waits"
         assert gateway.buffered_bytes <= 64 * 1024
@@ -174,24 +176,35 @@ async def test_l3_a_broker_killed_while_the_sdk_publishes_loses_nothing_and_noth
         await until(lambda: gateway.allowed("stale", workspace="acme").allowed)
         with pytest.raises(NotDelivered):
             await hasty.flush()
-        await (await hasty.publish(once))
+        async with asyncio.timeout(120):
+            while not await delivered(hasty, once):
+                pass
     found = stored(broker, "killed")
     assert set(identities(found)) == {str(n) for n in range(count)} | {"once"}
     outcomes = metered(found)
     assert (outcomes["opened"], outcomes["opened"] + outcomes["joined"]) == (50, count + 1)
 
 
+async def delivered(gateway: Gateway, event: Event) -> bool:
+    """Publish an event; whether it was delivered in time."""
+    try:
+        await (await gateway.publish(event))
+    except NotDelivered:
+        return False
+    return True
+
+
 @asynccontextmanager
 async def ingest(broker: RestartableBroker, *keys: IssuedKey) -> AsyncIterator[httpx.AsyncClient]:
     """The ingest's own process; the client has the first key."""
     publish(broker, GATEWAY_KEYS, *((one.key.key_id.encode(), encode_key(one.key)) for one in keys))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     environment = Settings(kafka_bootstrap_servers=broker.bootstrap).environment()
-    process = await Process.start(ProcessSpec("ingest", command(port), environment), broker.directory / "ingest.log")
+    spec = ProcessSpec("ingest", command(port), environment, grace_seconds=60)
+    process = await Process.start(spec, broker.directory / "ingest.log")
     headers = {"authorization": f"Bearer {keys[0].text}"}
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120) as client:
             await _ready(client)
             yield client
             assert process.running, (broker.directory / "ingest.log").read_text()
@@ -201,7 +214,7 @@ async def ingest(broker: RestartableBroker, *keys: IssuedKey) -> AsyncIterator[h
 
 
 async def _ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 if (await client.get("/ready")).status_code == 200:
@@ -237,11 +250,9 @@ async def test_http_answers_with_the_place_in_the_topic_and_a_revoked_key_stops_
         assert [stood[r["partition"], r["offset"]] for r in answer.json()["results"]] == [str(n) for n in range(100)]
         assert (await post(client, event("elsewhere", "1"))).status_code == 403
         publish(broker, GATEWAY_KEYS, (issued.key.key_id.encode(), encode_key(revoke(issued.key, "o", 2))))
-        for _ in range(100):
-            if (last := await post(client, event("http", "after"))).status_code == 401:
-                break
-            await asyncio.sleep(0.05)
-        assert last.status_code == 401
+        async with asyncio.timeout(60):
+            while (await post(client, event("http", "after"))).status_code != 401:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.05)
         client.headers["authorization"] = f"Bearer {other.text}"
         assert (await post(client, event("elsewhere", "1"))).status_code == 200
 
@@ -271,7 +282,7 @@ async def test_l3_a_broker_killed_while_clients_post_with_retries_loses_nothing_
                         await asyncio.sleep(0.3)
 
         gateways = asyncio.gather(*(gateway(name) for name in range(5)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await away.wait()
             while (await client.get("/ready")).status_code != 503:  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.1)

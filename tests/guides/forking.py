@@ -1,17 +1,23 @@
 """`python -m tests.guides.forking SOCKET`: the command line, imported once, run by a fork for each call.
 
 A guide has dozens of commands, and each would spend a second importing. `PROGRAM` is what stands for `quarterhour` on
-PATH: it hands over its arguments, folder, environment and standard files, and ends as the command does.
+PATH: it hands over its arguments, folder, environment and standard files, and ends as the command does. After a command
+that others hear of it waits until they have, as people do who type.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
+import time
 import traceback
+
+import httpx
 
 PROGRAM = """#!{python} -IS
 import json, os, socket, sys
@@ -71,8 +77,28 @@ def _serve(connection: socket.socket, run: object) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     told = int(code) if isinstance(code, int) else 0
+    if told == 0:
+        _await_others(arguments)
     connection.sendall(bytes([told & 0xFF]))
     return told
+
+
+def _await_others(arguments: list[str]) -> None:
+    """What an account was told is in ClickHouse, and the ingest knows a new key."""
+    from schemas.settings import Settings
+    from scripts.commands import running, running_address
+    from scripts.doors import INGEST
+    from scripts.drain import reach
+
+    if arguments[0] == "account" and not {"show", "answer", "simulate", "--help"} & set(arguments):
+        asyncio.run(reach(running(Settings()), 200))
+    if arguments[:2] == ["keys", "create"]:
+        made, metrics = time.monotonic(), f"{running_address(Settings(), INGEST)}metrics"
+        while True:
+            (age,) = re.findall(r"^quarterhour_ingest_keys_age_seconds (\S+)$", httpx.get(metrics).text, re.MULTILINE)
+            if float(age) < time.monotonic() - made:
+                return
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":

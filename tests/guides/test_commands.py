@@ -64,7 +64,7 @@ class Shell:
             text = text.replace(f"127.0.0.1:{named}", f"127.0.0.1:{here}")
         done = subprocess.run(
             ["bash", "-euo", "pipefail"], input=text, cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=200, check=False,
+            capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         return f"{text}\n{done.stdout}\n{done.stderr}" if done.returncode else ""
 
@@ -99,6 +99,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         "PYTHONPATH": str(ROOT),
         "QUARTERHOUR_HOME": str(folder / "home"),
         "QUARTERHOUR_SESSION_TIMEOUT_SECONDS": "3",
+        "QUARTERHOUR_ANSWER_SECONDS": "8",
         **{PORTS[named]: str(port) for named, port in ports.items()},
     }
     output = folder / "up.txt"
@@ -109,7 +110,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         process = subprocess.Popen(up, env=environment, cwd=folder, stdout=file, stderr=file)
         forking = subprocess.Popen(server, env=environment, cwd=folder, stdout=file, stderr=file)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while Home(folder / "home").world("live").running() is None:
             assert process.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
@@ -118,8 +119,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     finally:
         forking.terminate()
         process.terminate()
-        forking.wait(60)
-        process.wait(60)
+        forking.wait(120)
+        process.wait(120)
         shutil.rmtree(Path(address).parent)
 
 
@@ -134,6 +135,7 @@ def wrong(shell: Shell) -> dict[str, str]:
 
 
 @pytest.mark.stack
+@pytest.mark.timeout(900)  # the first of them waits for all
 @pytest.mark.parametrize("block", RUN)
 def test_each_command_of_the_pages_runs(block: Block, wrong: dict[str, str]) -> None:
     assert wrong[block.name] == ""

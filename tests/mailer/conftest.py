@@ -41,7 +41,7 @@ class Worker:
         argv = [sys.executable, "-m", "streams.workers.mailer"]
         self.process: subprocess.Popen[bytes] = spawn("mailer", argv, log, {**settings.environment(), **env})
 
-    async def ended(self, seconds: float = 30) -> int:
+    async def ended(self, seconds: float = 120) -> int:
         """Its exit code; fails with its log when it does not end."""
         for _ in range(round(seconds / 0.05)):
             if (code := self.process.poll()) is not None:
@@ -49,7 +49,7 @@ class Worker:
             await asyncio.sleep(0.05)
         raise AssertionError(self.log.read_text()[-3000:])
 
-    async def says(self, text: str, seconds: float = 30, *, times: int = 1) -> None:
+    async def says(self, text: str, seconds: float = 120, *, times: int = 1) -> None:
         """Wait until its log holds a text so many times."""
         for _ in range(round(seconds / 0.05)):
             if self.log.read_text().count(text) >= times:
@@ -93,7 +93,7 @@ class Office:
         """What `mails` holds."""
         return [msgspec.json.decode(value, type=MailStep) for value in await self.values(MAILS)]
 
-    async def until(self, holds: Callable[[list[MailStep]], bool], seconds: float = 30) -> list[MailStep]:
+    async def until(self, holds: Callable[[list[MailStep]], bool], seconds: float = 120) -> list[MailStep]:
         """The steps once the condition holds."""
         steps: list[MailStep] = []
         for _ in range(round(seconds / 0.2)):
@@ -123,7 +123,7 @@ def new_office(_kafka: None, tmp_path: Path) -> NewOffice:
         try:
             settings = Settings(
                 kafka_bootstrap_servers=broker.bootstrap, account_partitions=PARTITIONS,
-                interaction_partitions=PARTITIONS, session_timeout_seconds=1, **given,
+                interaction_partitions=PARTITIONS, session_timeout_seconds=2, **given,
             )  # fmt: skip
             await broker.create_topics(settings)
             producer = new_producer(broker.bootstrap, "test")

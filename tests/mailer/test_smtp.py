@@ -21,7 +21,7 @@ SENDER = "Quarterhour <alerts@quarterhour.example>"
 
 
 async def carry(
-    url: str, given: Delivery | None = None, *, ca_file: Path | None = None, seconds: float = 5
+    url: str, given: Delivery | None = None, *, ca_file: Path | None = None, seconds: float = 60
 ) -> tuple[Outcome, int]:
     """The outcome, and how often the hand-over was announced."""
     announced = 0
@@ -87,7 +87,7 @@ async def test_no_answer_to_the_message_is_uncertain_and_the_repeat_is_the_same_
     handler = Badly(Mailbox(tmp_path))
     handler.after_data = [after]
     async with smtp_server(handler) as address:
-        outcome, _ = await carry(f"smtp://{address}", seconds=0.5)
+        outcome, _ = await carry(f"smtp://{address}", seconds=2 if after == "hang" else 60)
         assert isinstance(outcome, Failed)
         assert (outcome.final, outcome.uncertain) == (None, True)
         assert isinstance((await carry(f"smtp://{address}"))[0], Accepted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -19,13 +18,14 @@ from projections.embedded.process import command, wait_until_ready
 from projections.migrate import migrate
 from schemas.mails import MailStep
 from schemas.topics import MAILS
+from scripts.stack.ports import free_port
 from tests.chosen import containers_chosen, docker_or_skip
 from tests.projections.loading import load_all
 from tests.projections.people_world import people_world
 from tests.projections.whole_world import T0
 from tests.servers import ClickHouseContainer
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +33,7 @@ def ports() -> tuple[int, int]:
     """Free ports for the embedded ClickHouse's two doors."""
     if containers_chosen():
         pytest.skip("the read-only door is the embedded server's; a served one has users")
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+    return free_port(), free_port()
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +54,10 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(20)
+            process.wait(60)
 
 
 def _contained() -> Iterator[str]:

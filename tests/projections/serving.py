@@ -18,7 +18,7 @@ def serving(application: Starlette) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not server.started:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -175,11 +175,14 @@ async def test_records_below_the_position_are_passed_over(client: Client) -> Non
         async def start(self, positions: Any) -> None:
             await super().start(dict.fromkeys(positions, 0))
 
-    loader = Loader(client, Rewinding(log))
+    source = Rewinding(log)
+    loader = Loader(client, source)
     await loader.start()
     stop = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.5, stop.set)
-    await loader.run(stop)
+    running = asyncio.create_task(loader.run(stop))
+    await asyncio.wait_for(source.drained.wait(), 60)
+    stop.set()  # what was given is loaded before it ends
+    await running
     assert client.query("SELECT groupArray(id) FROM (SELECT id FROM interactions ORDER BY kafka_offset)").first_row[
         0
     ] == ["i0", "i1", "i2", "new"]
@@ -211,7 +214,7 @@ async def test_a_table_that_is_not_there_ends_the_loader_at_once(client: Client)
     await loader.start()
     client.command("DROP TABLE watermarks SYNC")
     with pytest.raises(LoaderFault, match="watermarks"):
-        await asyncio.wait_for(loader.run(asyncio.Event()), 10)
+        await asyncio.wait_for(loader.run(asyncio.Event()), 60)
 
 
 async def test_the_summary_adds_up(client: Client) -> None:

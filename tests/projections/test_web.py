@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -24,6 +23,7 @@ from projections.connect import connect, ensure_database
 from projections.embedded.process import wait_until_ready
 from projections.migrate import migrate
 from projections.web.process import command
+from scripts.stack.ports import free_port
 from tests.projections.funded_world import FUNDS, HALF, funded_world
 from tests.projections.loading import load_all
 from tests.projections.small_world import GIVEN, PRICE
@@ -59,18 +59,16 @@ class Site:
 
 @contextmanager
 def served(clickhouse_url: str, log_file: Path) -> Iterator[Site]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "CLICKHOUSE_URL": clickhouse_url}
     with log_file.open("wb") as log:
         process = subprocess.Popen(command(port), env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_until_ready(f"http://127.0.0.1:{port}", 30, "/health")
+        wait_until_ready(f"http://127.0.0.1:{port}", 120, "/health")
         yield Site(port)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ async def a_broker(directory: Path, partitions: int = 2) -> AsyncIterator[tuple[
     try:
         settings = Settings(
             kafka_bootstrap_servers=broker.bootstrap, account_partitions=partitions, interaction_partitions=2,
-            session_timeout_seconds=2,
+            session_timeout_seconds=3,
         )  # fmt: skip
         await broker.create_topics(settings)
         yield broker, settings

@@ -62,4 +62,4 @@ async def test_replies_are_listened_for_again_whatever_the_tail_ended_with(monke
     monkeypatch.setattr(requests, "_listen", listen)
     monkeypatch.setattr("streams.requests.requests.RETRY_SECONDS", 0.01)
     async with requests:
-        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.wait_for(heard.wait(), 60)

@@ -47,7 +47,7 @@ class Checkout:
 
     def run(self, expected_code: int = 0, **more: str) -> str:
         process = self.start(**more)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=120)[1]
         assert process.returncode == expected_code, said
         return said
 
@@ -114,6 +114,6 @@ def test_failing_step_ends_it_and_shows_what_pip_said(checkout: Checkout) -> Non
 def test_two_at_once_install_once(checkout: Checkout) -> None:
     both = [checkout.start(), checkout.start()]
     for process in both:
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         assert process.returncode == 0
     assert checkout.steps() == ALL

@@ -31,7 +31,7 @@ def message(number: int, workspace: str) -> EmailMessage:
 
 def get(url: str) -> Any:
     """A JSON answer."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.loads(answer.read())
 
 
@@ -40,8 +40,8 @@ def test_mails_are_kept_once_by_message_id_listed_by_workspace_and_survive_a_kil
     for life in range(2):
         process = subprocess.Popen(command(tmp_path, smtp, http))
         try:
-            asyncio.run(asyncio.wait_for(wait_until_ready(http), 30))
-            with smtplib.SMTP("127.0.0.1", smtp, timeout=10) as client:
+            asyncio.run(asyncio.wait_for(wait_until_ready(http), 120))
+            with smtplib.SMTP("127.0.0.1", smtp, timeout=60) as client:
                 for number, workspace in enumerate(("acme", "other", "acme")):
                     client.send_message(message(number, workspace))
             found = get(f"http://127.0.0.1:{http}/mails?workspace=acme")
@@ -49,7 +49,7 @@ def test_mails_are_kept_once_by_message_id_listed_by_workspace_and_survive_a_kil
                 ("Mail 2", "text 2 é\n", "acme@x.example"), ("Mail 0", "text 0 é\n", "acme@x.example"),
             ], f"life {life}"  # fmt: skip
             assert len(get(f"http://127.0.0.1:{http}/mails")) == 3
-            with urllib.request.urlopen(f"http://127.0.0.1:{http}/mails/{found[0]['id']}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{http}/mails/{found[0]['id']}", timeout=60) as answer:
                 assert b"Message-ID: <m2@q.example>" in answer.read()
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 get(f"http://127.0.0.1:{http}/mails/nothing")
@@ -57,12 +57,19 @@ def test_mails_are_kept_once_by_message_id_listed_by_workspace_and_survive_a_kil
             assert [mail["subject"] for mail in get(by_message_id)] == ["Mail 0"]
             assert get(f"http://127.0.0.1:{http}/mails?message_id=none") == []
             process.send_signal(signal.SIGKILL if life == 0 else signal.SIGTERM)
-            assert process.wait(20) == (-signal.SIGKILL if life == 0 else 0)
+            assert process.wait(60) == (-signal.SIGKILL if life == 0 else 0)
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait()
     assert len(list(tmp_path.iterdir())) == 3, "no part of a message is left lying about"
+
+
+def test_mails_that_come_at_once_are_listed_newest_first(tmp_path: Path) -> None:
+    box = Mailbox(tmp_path)
+    for number in range(50):
+        assert box.keep(message(number, "acme").as_bytes())
+    assert [mail.subject for mail in box.mails()] == [f"Mail {number}" for number in reversed(range(50))]
 
 
 def test_an_empty_mailbox_has_no_mails_and_no_way_out_of_its_folder(tmp_path: Path) -> None:

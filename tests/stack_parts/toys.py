@@ -13,7 +13,11 @@ from scripts.stack.process import ProcessSpec
 
 _PRELUDE = "import os, pathlib, signal, sys, time\n"
 SLEEPER = "time.sleep(600)"
-STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(600)"
+STUBBORN = """
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told to stop\\n'))
+print('deaf', flush=True)
+time.sleep(600)
+"""
 
 
 def toy(name: str, code: str, **settings: Any) -> ProcessSpec:
@@ -43,17 +47,24 @@ def until_file_says(path: Path, text: str) -> Callable[[], Awaitable[None]]:
     return ready
 
 
-def gone(pid: int, within_seconds: float = 5) -> bool:
+def gone(pid: int, within_seconds: float = 60) -> bool:
     """Whether the process has ended (or ends within the time)."""
     deadline = time.monotonic() + within_seconds
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while _runs(pid):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
     return True
 
 
-async def eventually(what: Callable[[], bool], within_seconds: float = 10) -> None:
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def eventually(what: Callable[[], bool], within_seconds: float = 60) -> None:
     deadline = time.monotonic() + within_seconds
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -42,7 +42,7 @@ class Ticks:
                     self.instants.append(datetime.fromisoformat(event["time"]))
         return len(self.sources)
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 40) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         """Read until a condition holds."""
 
         async def holds() -> bool:
@@ -52,7 +52,7 @@ class Ticks:
         await eventually(holds, seconds)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 40) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 120) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - what is watched is in other processes

@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not settings.kafka_bootstrap_servers:
             raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
         asyncio.run(admitted(settings.kafka))
-        served = application(Requests(settings, f"quarterhour-accounts-api-{os.getpid()}"), settings.signing_key)
+        requests = Requests(settings, f"quarterhour-accounts-api-{os.getpid()}", settings.answer_seconds)
+        served = application(requests, settings.signing_key)
     except QuarterhourError as error:
         print(error, file=sys.stderr)
         return 1
