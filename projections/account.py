@@ -36,6 +36,7 @@ class WorkspaceLine:
 @dataclass(frozen=True, slots=True)
 class AccountView:
     """Everything about one workspace. `status` is C11's; `days_left` None while nothing is used or nothing is left.
+    `allowed_requests` is what credit pays for at `price_micros`, or what remains of a contract's (E3), at price 0.
 
     `average_daily_units` and `burn_micros_per_day` are of the 7 days up to `now`, rounded down.
     """
@@ -121,7 +122,8 @@ def ledger(client: Client, workspace: str, before: int | None = None, limit: int
 
 
 def account_view(client: Client, workspace: str, catalog: Catalog | None = None) -> AccountView | None:
-    """The account of a workspace; None if the ledger knows none of that name."""
+    """The account of a workspace by its credit alone, as if on the first plan (`profile.as_published` knows more); None
+    if the ledger knows none of that name."""
     catalog = catalog or load_catalog()
     now = _clock(client, workspace)
     found = now and read_parts(client, workspace, now - timedelta(AVERAGE_DAYS), now - timedelta(INACTIVE_DAYS))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
+from projections.account import AccountView
 from projections.sql import read_sql
 from schemas.catalog import Catalog, load_catalog
 from schemas.instants import micros_of
@@ -125,6 +126,18 @@ def profile(client: Client, workspace: str, catalog: Catalog | None = None) -> P
         tuple((user, role, email) for user, role, email in people), tuple(_licences(client, workspace, catalog)),
         tuple(_warnings(client, workspace, now, running, apps, told)),
     )  # fmt: skip
+
+
+def as_published(view: AccountView, told: Profile) -> AccountView:
+    """The account view with what only the profile knows: the balance status as ACCOUNTS published it, by the thresholds
+    that owners set (C11, A1), and under a contract its plan and what remains of its requests (E3), at no price."""
+    contract = next((plan for plan in told.running if plan.kind == "contract"), None)
+    if told.balance:
+        view = replace(view, status=told.balance.replace("_", " "))
+    if contract:
+        left = max((contract.included or 0) - contract.included_used, 0)
+        view = replace(view, plan=contract.plan, price_micros=0, allowed_requests=left)
+    return view
 
 
 _CLOCK = "SELECT greatest((SELECT max(now) FROM watermarks), (SELECT max(time) FROM ledger_entries))"

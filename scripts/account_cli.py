@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from projections.account import account_view
+from projections.profile import as_published, profile
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -64,10 +65,11 @@ def show(
     async def shown() -> None:
         settings, console = Settings(), Console()
         async with kept_clickhouse(settings, console, world) as client:
-            view = account_view(client, workspace, load_catalog(settings.catalog or DEFAULT_CATALOG))
-            if view is None:
+            catalog = load_catalog(settings.catalog or DEFAULT_CATALOG)
+            view, told = account_view(client, workspace, catalog), profile(client, workspace, catalog)
+            if view is None or told is None:
                 raise ConfigurationError(f"there is no workspace {workspace!r}")
-            show_account(console, view)
+            show_account(console, as_published(view, told))
 
     asyncio.run(shown())
 

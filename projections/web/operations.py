@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from projections import account, explain
 from projections.balance import BalanceAsOf, balance_as_of
 from projections.membership import Need, workspaces_of
-from projections.profile import Profile, profile
+from projections.profile import Profile, as_published, profile
 from projections.statement import Statement, statement
 from projections.trends import TrendPoint, trend
 from projections.web.asked import balance_asked, ledger_asked, period_asked, sequence_of, terms_asked, trend_asked
@@ -101,7 +101,8 @@ def _workspaces(call: Call) -> Any:
 
 
 def _account(call: Call) -> Any:
-    return account.account_view(call.client, call.path["workspace"], call.catalog)
+    view, told = account.account_view(call.client, call.path["workspace"], call.catalog), _profile(call)
+    return as_published(view, told) if view and told else None
 
 
 def _profile(call: Call) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from projections import account, explain, particulars
 from projections.membership import Need, workspaces_of
-from projections.profile import AppProfile, Profile, RunningPlan, profile
+from projections.profile import AppProfile, RunningPlan, as_published, profile
 from projections.ranges import RangeRefused
 from projections.statement import statement
 from projections.web.actions import KNOWN_KINDS
@@ -16,7 +16,6 @@ from projections.web.app_list import listed
 from projections.web.asked import BadParameter, ledger_asked, period_asked, sequence_of, terms_asked
 from projections.web.caught import CatcherAway
 from projections.web.prefilled import as_set, choices
-from projections.web.present import words
 from projections.web.trended import newest_days, sentence, trended
 from projections.web.visit import NoSuchPage, Visit
 from projections.what_if import what_if
@@ -54,7 +53,7 @@ def _overview(visit: Visit) -> Found:
     published = [app for app in told.apps if app.status == "published"]
     stopped = [app.app for app in published if app.since is not None and not app.allowed]
     return "workspace.html", {
-        "status": _status(view, told),
+        "status": as_published(view, told).status,
         "left_micros": view.free_micros + view.paid_shared_micros + view.paid_apps_micros,
         "free_until": min((g.expires for g in view.grants if g.expires and g.remaining_micros > 0), default=None),
         "contract": next((plan for plan in told.running if plan.kind == "contract"), None),
@@ -117,7 +116,8 @@ def _credit(visit: Visit) -> Found:
     lists = choices(visit, told)
     moot = set() if lists["open_payments"] else {"settle_payment", "fail_payment"}
     return "credit.html", {
-        "view": view, "status": _status(view, told), "payments": particulars.payments(visit.client, visit.workspace),
+        "view": view, "status": as_published(view, told).status,
+        "payments": particulars.payments(visit.client, visit.workspace),
         "settings": settings, "choices": lists, "catalog": visit.catalog,
         "moot": moot | (set() if settings.auto_payment else {"stop_auto_payment"}), "as_set": as_set(settings),
     }  # fmt: skip
@@ -206,11 +206,6 @@ def _statements(visit: Visit) -> Found:
     except (RangeRefused, BadParameter) as why:
         found["refused"] = sentence(why)
     return "statements.html", found
-
-
-def _status(view: account.AccountView, told: Profile) -> str:
-    """C11 as ACCOUNTS published it, which knows the thresholds that owners set (A1); by the balances before that."""
-    return words(told.balance) if told.balance else view.status
 
 
 def _seen_apps(visit: Visit) -> list[AppProfile]:

@@ -163,6 +163,18 @@ def test_p3_a_contract_covers_all_apps_and_warns_when_it_is_used_up(planned: Cli
     }
 
 
+def test_the_account_view_under_a_contract_tells_what_remains_of_it(planned: Client, clickhouse_server: str) -> None:
+    """E3, T5: of four requests a year all are used, whatever credit there is; `acme` is on Standard."""
+    database = Database(f"{clickhouse_server}/{planned.database}")
+    with serving(application(database, load_catalog())) as address, httpx.Client(base_url=address, timeout=30) as page:
+        told = {name: page.get(f"/api/workspaces/{name}").json() for name in ("big", "acme")}
+    assert (told["big"]["plan"], told["big"]["allowed_requests"], told["big"]["price_micros"]) == ("Enterprise", 0, 0)
+    assert told["big"]["free_micros"] == 500 * USD
+    free, price = told["acme"]["free_micros"], told["acme"]["price_micros"]
+    assert (told["acme"]["plan"], price) == ("Standard", 200_000)
+    assert told["acme"]["allowed_requests"] == free // price > 0
+
+
 def test_a_workspace_that_began_with_a_unit_has_a_profile_and_an_unknown_one_has_none(planned: Client) -> None:
     found = profile(planned, "new")
     assert found is not None
