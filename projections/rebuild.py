@@ -32,7 +32,7 @@ from projections.migrate import migrate
 from projections.positions import loaded_offsets
 from projections.rebuilding.lanes import lanes_of
 from projections.rebuilding.limited import LaneLoader
-from projections.rebuilding.readers import Readers
+from projections.rebuilding.readers import Crew, Readers
 from schemas.errors import QuarterhourError
 
 SUFFIX = "_rebuild"
@@ -100,12 +100,17 @@ async def rebuild(
     beside_url = database_beside(url, SUFFIX)
     await asyncio.to_thread(ensure_database, beside_url)
     live, beside = await asyncio.to_thread(connect, url), await asyncio.to_thread(connect, beside_url)
+    crew: Crew | None = None
     try:
         await asyncio.to_thread(migrate, live)
+        if readers is not None:
+            crew = await readers.called(sum((await asyncio.to_thread(_live_positions, live)).values()))
         await asyncio.to_thread(migrate, beside)
         with collecting_seldom():
-            return await _Rebuild(live, beside, beside_url, source, swap, policy, tell, readers).run()
+            return await _Rebuild(live, beside, beside_url, source, swap, policy, tell, crew).run()
     finally:
+        if crew is not None:
+            await crew.end()
         live.close()
         beside.close()
 
@@ -129,10 +134,10 @@ class _Rebuild:
         swap: Swap,
         policy: LoadPolicy,
         tell: Tell,
-        readers: Readers | None,
+        crew: Crew | None,
     ) -> None:
         self.live, self.beside, self.beside_url, self.source = live, beside, beside_url, source
-        self.swap, self.policy, self.tell, self.readers = swap, policy, tell, readers
+        self.swap, self.policy, self.tell, self.crew = swap, policy, tell, crew
         self.records = 0
 
     async def run(self) -> Rebuilt:
@@ -181,8 +186,8 @@ class _Rebuild:
             told[lane] = (done, total)
             self.tell(Progress("loading", sum(one[0] for one in told.values()), sum(ends.values())))
 
-        if self.readers is not None and left >= self.readers.least_records:
-            return await self.readers.load(self.beside_url, lanes, ends, self.policy, tell)
+        if self.crew is not None and self.crew.is_for(left):
+            return await self.crew.load(self.beside_url, lanes, ends, self.policy, tell)
         records = 0
         for lane in lanes:
             loader = LaneLoader(self.beside, self.source, lane, ends, self.policy, partial(tell, lane.number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import msgspec
 from projections.loader.journal import Lane, LoaderFault
 from projections.loader.loading import LoadPolicy
 from projections.loader.records import TopicPartition
+from projections.rebuilding.lanes import LANES
 from projections.rebuilding.reader import Order, Told
 
 TellLane = Callable[[int, int, int], None]
@@ -27,12 +28,46 @@ class Readers:
     command: tuple[str, ...]
     least_records: int = 100_000
 
+    async def called(self, records: int) -> Crew:
+        """A crew for so many records: of one reader a lane, or of none."""
+        crew = Crew(self)
+        if records >= self.least_records:
+            await crew.call(LANES)
+        return crew
+
+
+class Crew:
+    """Readers at hand. Those called wait for their orders; so they are ready by the time there are some."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._waiting: list[Process] = []
+
+    def is_for(self, records: int) -> bool:
+        """Whether so many records are enough for readers."""
+        return records >= self._readers.least_records
+
+    async def call(self, number: int) -> None:
+        """Start readers until so many wait. In sessions of their own: Ctrl-C is for the rebuild, which ends them."""
+        while len(self._waiting) < number:
+            self._waiting.append(
+                await create_subprocess_exec(*self._readers.command, stdin=PIPE, stdout=PIPE, start_new_session=True)
+            )
+
+    async def end(self) -> None:
+        """End the readers that wait."""
+        while self._waiting:
+            await _ended(self._waiting.pop())
+
     async def load(
         self, url: str, lanes: Sequence[Lane], ends: Mapping[TopicPartition, int], policy: LoadPolicy, tell: TellLane
     ) -> int:
         """Load all lanes to their ends, each by a process; how many records that were. Raises LoaderFault for the first
         reader that could not; the others are ended then, and a later rebuild goes on where each of them was."""
-        reading = [asyncio.create_task(self._read(_order(url, lane, ends, policy), tell)) for lane in lanes]
+        await self.call(len(lanes))
+        reading = [
+            asyncio.create_task(_read(self._waiting.pop(), _order(url, lane, ends, policy), tell)) for lane in lanes
+        ]
         try:
             await asyncio.wait(reading, return_when=asyncio.FIRST_EXCEPTION)
         finally:
@@ -44,20 +79,23 @@ class Readers:
             raise next((one for one in faults if not isinstance(one, asyncio.CancelledError)), faults[0])
         return sum(one for one in results if isinstance(one, int))
 
-    async def _read(self, order: Order, tell: TellLane) -> int:
-        # In a session of its own: Ctrl-C is for the rebuild, which ends its readers.
-        process = await asyncio.create_subprocess_exec(*self.command, stdin=PIPE, stdout=PIPE, start_new_session=True)
-        try:
-            return await _follow(process, order, tell)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
 
 def kafka_readers(servers: str) -> Readers:
     """Readers of the Kafka at these addresses."""
     return Readers((sys.executable, "-m", "projections.rebuilding.reader", servers))
+
+
+async def _read(process: Process, order: Order, tell: TellLane) -> int:
+    try:
+        return await _follow(process, order, tell)
+    finally:
+        await _ended(process)
+
+
+async def _ended(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 async def _follow(process: Process, order: Order, tell: TellLane) -> int:
