@@ -11,6 +11,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
@@ -71,6 +72,7 @@ class Journal:
         suffix = "" if lane is None else f"_lane_{lane.number}"
         self._loaders, self._batches = f"loaders{suffix}", f"load_batches{suffix}"
         self._can_be_held = lane is None
+        self._types: dict[str, Sequence[Any]] = {}
         self._owner = str(uuid.uuid4())
         self.epoch = 0
 
@@ -107,7 +109,7 @@ class Journal:
     def begin(self, batch: Batch) -> None:
         """Make the boundaries durable: one insert, one part, all or nothing. Then see that we are still the loader."""
         rows = [[batch.epoch, batch.number, *piece, batch.token] for piece in batch.slices]
-        self._client.insert(self._batches, rows, column_names=_BATCH_COLUMNS, settings=_REPEATABLE)
+        self._insert(self._batches, rows, _BATCH_COLUMNS)
         self.check_claim()
 
     def tell_visible(self, batch: Batch, appends: Mapping[TopicPartition, Appends]) -> None:
@@ -115,7 +117,7 @@ class Journal:
         places = {TopicPartition(s.topic, s.partition): s for s in batch.slices}
         visible = [[*place, places[place].first, places[place].next, *seen] for place, seen in appends.items()]
         if visible:
-            self._client.insert("load_visible", visible, column_names=_VISIBLE_COLUMNS, settings=_REPEATABLE)
+            self._insert("load_visible", visible, _VISIBLE_COLUMNS)
 
     def finish(self, batch: Batch, repeats: Mapping[TopicPartition, int]) -> None:
         """Make the positions durable, after every table has its rows."""
@@ -130,7 +132,13 @@ class Journal:
             ]
             for s in batch.slices
         ]
-        self._client.insert("load_positions", rows, column_names=_POSITION_COLUMNS, settings=_REPEATABLE)
+        self._insert("load_positions", rows, _POSITION_COLUMNS)
+
+    def _insert(self, table: str, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+        """The table is asked for its types once: before each insert it would be one more wait, three times a batch."""
+        if table not in self._types:
+            self._types[table] = self._client.create_insert_context(table, columns).column_types
+        self._client.insert(table, rows, column_names=columns, column_types=self._types[table], settings=_REPEATABLE)
 
 
 def slices_of(places: Sequence[tuple[TopicPartition, int, int]]) -> tuple[Slice, ...]:
