@@ -29,6 +29,7 @@ from projections.rebuilding.limited import LaneLoader
 from schemas.errors import QuarterhourError
 
 _TOLD_EVERY_SECONDS = 0.1
+_LONGEST_FAULT = 2_000
 
 MakeSource = Callable[[], AbstractAsyncContextManager[Source]]
 
@@ -61,7 +62,7 @@ def read_as_told(make_source: MakeSource) -> int:
         with collecting_seldom():
             asyncio.run(_read(order, make_source))
     except (QuarterhourError, ClickHouseError) as error:
-        _tell(Told(fault=str(error)))
+        _tell(Told(fault=str(error)[:_LONGEST_FAULT]))
         return 1
     return 0
 
