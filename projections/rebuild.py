@@ -1,9 +1,10 @@
 """Rebuild (L5): load everything again from the topics, beside the live tables; compare; swap.
 
 A second database `<live>_rebuild` is loaded by LOADER's own core up to the live positions, compared table by table, and
-its tables take the live ones' places (`EXCHANGE TABLES`, atomic for each table). A rebuild that was cut off goes on
-where it was, because LOADER does. Readers are served all the time; LOADER stands still from the last records to the
-swap. Both databases then stand at the same positions, so even a swap that is cut off midway leaves consistent tables.
+its tables take the live ones' places (`EXCHANGE TABLES`, atomic for each table). Its partitions are loaded in lanes,
+side by side by reader processes (`rebuilding`). A rebuild that was cut off goes on where it was, because LOADER does.
+Readers are served all the time; LOADER stands still from the last records to the swap. Both databases then stand at the
+same positions, so even a swap that is cut off midway leaves consistent tables.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from clickhouse_connect.driver.client import Client
 
@@ -23,12 +24,15 @@ from projections.connect import beside as database_beside
 from projections.connect import connect, ensure_database
 from projections.loader.collecting import collecting_seldom
 from projections.loader.hold import Hold
-from projections.loader.journal import Journal
-from projections.loader.loading import Loader, LoadPolicy
-from projections.loader.records import Record, Run, Slice, Source, TopicPartition
+from projections.loader.journal import Journal, Lane
+from projections.loader.loading import LoadPolicy
+from projections.loader.records import Source, TopicPartition
 from projections.loader.resume import is_unfinished, resume_positions
 from projections.migrate import migrate
 from projections.positions import loaded_offsets
+from projections.rebuilding.lanes import lanes_of
+from projections.rebuilding.limited import LaneLoader
+from projections.rebuilding.readers import Crew, Readers
 from schemas.errors import QuarterhourError
 
 SUFFIX = "_rebuild"
@@ -80,21 +84,33 @@ Tell = Callable[[Progress], None]
 
 
 async def rebuild(
-    url: str, source: Source, *, swap: Swap = Swap.IF_SAME, policy: LoadPolicy = POLICY, tell: Tell = lambda _: None
+    url: str,
+    source: Source,
+    *,
+    swap: Swap = Swap.IF_SAME,
+    policy: LoadPolicy = POLICY,
+    tell: Tell = lambda _: None,
+    readers: Readers | None = None,
 ) -> Rebuilt:
-    """Rebuild the database of `url` from a started source. Raises RebuildFault, LoaderFault, SourceFault.
+    """Rebuild the database of `url` from a started source; with `readers`, processes of their own read the same topics
+    as long as there is much to load. Raises RebuildFault, LoaderFault, SourceFault.
 
     Afterwards the database beside is gone, unless tables differed and were not swapped: then it stays to be looked at.
     """
     beside_url = database_beside(url, SUFFIX)
     await asyncio.to_thread(ensure_database, beside_url)
     live, beside = await asyncio.to_thread(connect, url), await asyncio.to_thread(connect, beside_url)
+    crew: Crew | None = None
     try:
         await asyncio.to_thread(migrate, live)
+        if readers is not None:
+            crew = await readers.called(sum((await asyncio.to_thread(_live_positions, live)).values()))
         await asyncio.to_thread(migrate, beside)
         with collecting_seldom():
-            return await _Rebuild(live, beside, source, swap, policy, tell).run()
+            return await _Rebuild(live, beside, beside_url, source, swap, policy, tell, crew).run()
     finally:
+        if crew is not None:
+            await crew.end()
         live.close()
         beside.close()
 
@@ -110,10 +126,18 @@ def drop_beside(url: str) -> None:
 
 class _Rebuild:
     def __init__(
-        self, live: Client, beside: Client, source: Source, swap: Swap, policy: LoadPolicy, tell: Tell
+        self,
+        live: Client,
+        beside: Client,
+        beside_url: str,
+        source: Source,
+        swap: Swap,
+        policy: LoadPolicy,
+        tell: Tell,
+        crew: Crew | None,
     ) -> None:
-        self.live, self.beside, self.source = live, beside, source
-        self.swap, self.policy, self.tell = swap, policy, tell
+        self.live, self.beside, self.beside_url, self.source = live, beside, beside_url, source
+        self.swap, self.policy, self.tell, self.crew = swap, policy, tell, crew
         self.records = 0
 
     async def run(self) -> Rebuilt:
@@ -144,25 +168,33 @@ class _Rebuild:
         return Rebuilt(self.records, rows, seconds, compared, swapped)
 
     async def _load(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Bring the database beside exactly to these positions."""
-        limited = _Limited(self.source, ends, self.tell)
-        loader = Loader(self.beside, limited, self.policy)
-        await loader.start()
-        stop = asyncio.Event()
-        running = asyncio.create_task(loader.run(stop))
-        drained = asyncio.create_task(limited.drained.wait())
-        try:
-            await asyncio.wait([running, drained], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.set()
-            drained.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
-        self.records += loader.records_loaded
+        """Bring the database beside exactly to these positions: many records by readers, else here, lane by lane."""
         reached = await asyncio.to_thread(_positions, self.beside)
+        left = sum(max(end - reached.get(place, 0), 0) for place, end in ends.items())
+        if left:
+            lanes = await asyncio.to_thread(lanes_of, self.beside, await self.source.partitions(), ends)
+            self.records += await self._load_lanes(lanes, ends, left)
+            reached = await asyncio.to_thread(_positions, self.beside)
         beyond = [place for place, offset in reached.items() if offset > ends.get(place, 0)]
         if beyond:
             raise RebuildFault(f"the rebuild is ahead of the live tables at {beyond[0]}: drop it and begin anew")
+
+    async def _load_lanes(self, lanes: Sequence[Lane], ends: Mapping[TopicPartition, int], left: int) -> int:
+        told: dict[int, tuple[int, int]] = {}
+
+        def tell(lane: int, done: int, total: int) -> None:
+            told[lane] = (done, total)
+            self.tell(Progress("loading", sum(one[0] for one in told.values()), sum(ends.values())))
+
+        if self.crew is not None and self.crew.is_for(left):
+            return await self.crew.load(self.beside_url, lanes, ends, self.policy, tell)
+        records = 0
+        for lane in lanes:
+            loader = LaneLoader(self.beside, self.source, lane, ends, self.policy, partial(tell, lane.number))
+            await loader.start()
+            await loader.run()
+            records += loader.records_loaded
+        return records
 
     async def _until_idle(self) -> None:
         """Wait until the batch LOADER had in hand when it was stopped is finished, or was given up."""
@@ -200,51 +232,6 @@ class _Rebuild:
             here, there = f"`{self.live.database}`.`{name}`", f"`{self.beside.database}`.`{name}`"
             self.live.command(f"EXCHANGE TABLES {here} AND {there}")
         self.tell(Progress("swapping", len(found), len(found)))
-
-
-class _Limited:
-    """A source that ends at given offsets; `drained` when all below them has been given."""
-
-    def __init__(self, source: Source, ends: Mapping[TopicPartition, int], tell: Tell) -> None:
-        self._source, self._ends, self._tell = source, ends, tell
-        self._next: dict[TopicPartition, int] = {}
-        self.drained = asyncio.Event()
-
-    async def partitions(self) -> Sequence[TopicPartition]:
-        return await self._source.partitions()
-
-    async def read(self, wanted: Slice) -> Sequence[Record]:
-        return await self._source.read(wanted)
-
-    async def start(self, positions: Mapping[TopicPartition, int | None]) -> None:
-        self._next = {place: offset or 0 for place, offset in positions.items()}
-        await self._source.start({place: positions[place] for place in positions})
-        self._look()
-
-    async def fetch(self, max_records: int, timeout_seconds: float) -> Sequence[Run]:
-        if self.drained.is_set():
-            await asyncio.sleep(timeout_seconds)
-            return []
-        found = await self._source.fetch(max_records, timeout_seconds)
-        kept: list[Run] = []
-        for run in found:
-            # A record beyond the end tells that all before it were given, those included that compaction has removed.
-            place, last = run.place, run.records[-1].offset
-            self._next[place] = last + 1
-            end = self._ends.get(place, 0)
-            if last >= end:
-                run = Run(place, [record for record in run.records if record.offset < end])
-            if run.records:
-                kept.append(run)
-        self._look()
-        return kept
-
-    def _look(self) -> None:
-        total = sum(self._ends.values())
-        left = sum(max(end - self._next.get(place, 0), 0) for place, end in self._ends.items())
-        self._tell(Progress("loading", total - left, total))
-        if not left:
-            self.drained.set()
 
 
 async def _renew(hold: Hold) -> None:

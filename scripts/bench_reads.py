@@ -32,6 +32,7 @@ from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
 from projections.ranges import daily
 from projections.rebuild import Swap, rebuild
+from projections.rebuilding.readers import kafka_readers
 from projections.sql import read_sql
 from projections.trends import trend
 from schemas.settings import Settings
@@ -164,8 +165,9 @@ async def _pipeline(events: int) -> dict[str, Any]:
             await replay(_log("bench", events, 0), settings, None)
             await drain(settings)
             rate = events / (time.monotonic() - started)
+            readers = kafka_readers(settings)
             async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
-                rebuilt = await rebuild(settings.clickhouse_url, source, swap=Swap.NEVER)
+                rebuilt = await rebuild(settings.clickhouse_url, source, swap=Swap.NEVER, readers=readers)
             visible = await _at_half_load(settings, events, rate)
         return {
             "rebuild_rows_per_second": round(rebuilt.rows / rebuilt.loading_seconds),

@@ -22,6 +22,7 @@ from projections.connect import connect, ensure_database
 from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from projections.migrate import migrate
+from projections.rebuilding.readers import kafka_readers
 from schemas.catalog import DEFAULT_CATALOG, load_catalog
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -131,6 +132,7 @@ async def rebuild(settings: Settings, console: Console, *, swap: rebuilding.Swap
         settings = settings.model_copy(update={"clickhouse_url": running_address(settings, CLICKHOUSE)})
     if fresh:
         await asyncio.to_thread(rebuilding.drop_beside, settings.clickhouse_url)
+    readers = kafka_readers(settings)
     with progress_on(console) as progress:
         tasks = {stage: progress.add_task(stage, total=None) for stage in ("loading", "comparing", "swapping")}
 
@@ -138,7 +140,7 @@ async def rebuild(settings: Settings, console: Console, *, swap: rebuilding.Swap
             progress.update(tasks[step.stage], total=step.total, completed=step.done)
 
         async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
-            done = await rebuilding.rebuild(settings.clickhouse_url, source, swap=swap, tell=tell)
+            done = await rebuilding.rebuild(settings.clickhouse_url, source, swap=swap, tell=tell, readers=readers)
     for comparison in done.comparisons:
         if not comparison.is_same:
             console.print(f"differs: {comparison}", style="red", markup=False)

@@ -29,6 +29,7 @@ from projections.embedded.process import command, wait_until_ready
 from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from projections.rebuild import Swap, rebuild
+from projections.rebuilding.readers import kafka_readers
 from projections.reconcile import reconcile
 from schemas.settings import Settings
 from schemas.topics import INTERACTIONS
@@ -126,8 +127,9 @@ async def _seen(
     try:
         comparison = await asyncio.to_thread(given.compare, client)
         found = await asyncio.to_thread(reconcile, client, spans_of(settings))
+        readers = kafka_readers(settings)
         async with KafkaSource(settings.kafka, LOADED_TOPICS) as source:
-            rebuilt = await rebuild(settings.clickhouse_url, source, swap=Swap.NEVER)
+            rebuilt = await rebuild(settings.clickhouse_url, source, swap=Swap.NEVER, readers=readers)
         before = await asyncio.to_thread(answers, client)
         say("publishing every record a second time")
         await _publish_again(given, settings)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from projections.loader import tables
@@ -14,13 +16,14 @@ from projections.loader.ordinary import ColumnsOfRun, charge_columns
 from projections.loader.records import Appends, Record, Run, TopicPartition
 from schemas.errors import InvalidRecord, excerpt
 
-Columns = list[list[Any]]
+Columns = Sequence[Sequence[Any]]
 _INT64 = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a batch puts into the tables: columns by table, in the order of `tables`; no table without rows."""
+    """What a batch puts into the tables: columns by table, in the order of `tables`; no table without rows. A column of
+    whole numbers is packed, an `array`; one that stands in several tables may be the same object."""
 
     columns: Mapping[str, Columns]
     repeats: Mapping[TopicPartition, int]
@@ -44,7 +47,7 @@ class Blocks:
         self.charges: list[tuple[Any, ...]] = []
         self.repeats: Counter[TopicPartition] = Counter()
         self.appends: dict[TopicPartition, Appends] = {}
-        self._columns: dict[str, Columns] = {}
+        self._pieces: dict[str, list[list[Sequence[Any]]]] = {}
 
     def add(self, table: tables.Table, row: tuple[Any, ...]) -> None:
         """One more row; if `checks`, `InvalidRecord` for a number in it that ClickHouse cannot hold."""
@@ -72,7 +75,16 @@ class Blocks:
 
     def all_rows(self) -> Rows:
         """Everything collected, after the end of its runs."""
-        return Rows(self._columns, self.repeats, self.appends)
+        joined: dict[tuple[int, ...], Sequence[Any]] = {}
+        columns: dict[str, list[Sequence[Any]]] = {}
+        for name, held in self._pieces.items():
+            columns[name] = []
+            for pieces in held:
+                key = tuple(map(id, pieces))
+                if key not in joined:
+                    joined[key] = _joined(pieces)
+                columns[name].append(joined[key])
+        return Rows(columns, self.repeats, self.appends)
 
     def note_appends(self, run: Run) -> None:
         """Remember when the batch's records were appended."""
@@ -87,13 +99,36 @@ class Blocks:
         self.repeats[TopicPartition(record.topic, record.partition)] += 1
 
     def _extend(self, found: Mapping[str, ColumnsOfRun]) -> None:
-        if not self.checks:  # columns may stand in several tables
-            distinct = {id(column): column for columns in found.values() for column in columns}
-            self.fits = self.fits and all(map(_fits, distinct.values()))
+        packed: dict[int, Sequence[Any]] = {}  # columns may stand in several tables
         for name, columns in found.items():
-            held = self._columns.setdefault(name, [[] for _ in columns])
-            for values, more in zip(held, columns, strict=True):
-                values.extend(more)
+            held = self._pieces.setdefault(name, [[] for _ in columns])
+            for pieces, column in zip(held, columns, strict=True):
+                if id(column) not in packed:
+                    packed[id(column)] = self._packed(column)
+                pieces.append(packed[id(column)])
+
+    def _packed(self, column: Sequence[Any]) -> Sequence[Any]:
+        """Whole numbers as ClickHouse holds them, which is also the check that it can; all else as it is."""
+        if isinstance(column[0], str):
+            return column
+        packed = array("q")
+        try:
+            packed.frombytes(struct.pack(f"{len(column)}q", *column))  # a quarter of what array("q", column) takes
+        except struct.error:  # too large, or numbers and NULLs, or something else
+            self.fits = self.fits and all(type(value) is not int or -_INT64 <= value < _INT64 for value in column)
+            return column
+        return packed
+
+
+def _joined(pieces: Columns) -> Sequence[Any]:
+    if len(pieces) == 1:
+        return pieces[0]
+    if not all(isinstance(piece, array) for piece in pieces):
+        return list(chain.from_iterable(pieces))
+    whole = array("q")
+    for piece in pieces:
+        whole.extend(piece)
+    return whole
 
 
 def _check(table: tables.Table, row: tuple[Any, ...]) -> None:
@@ -101,15 +136,3 @@ def _check(table: tables.Table, row: tuple[Any, ...]) -> None:
         if type(value) is int and not -_INT64 <= value < _INT64:
             detail = "the number does not fit 64 bits"
             raise InvalidRecord("invalid_field", "", excerpt(value), f"table {table.name}", detail)
-
-
-def _fits(column: Sequence[Any]) -> bool:
-    if isinstance(column[0], str):
-        return True
-    try:
-        array("q", column)
-    except OverflowError:
-        return False
-    except TypeError:  # numbers and NULLs, or something else
-        return all(type(value) is not int or -_INT64 <= value < _INT64 for value in column)
-    return True

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from projections.loader.arriving import Arrivals, Arriving
 from projections.loader.blocks import Rows
-from projections.loader.journal import Batch, Journal, slices_of
+from projections.loader.journal import Batch, Journal, Lane, slices_of
 from projections.loader.marks import Marks
 from projections.loader.metrics import LoadMetrics
 from projections.loader.records import Run, Source, SourceFault, TopicPartition
@@ -43,7 +43,7 @@ class LoadPolicy:
 
 
 class Loader:
-    """One loader of one database. `start` once, then `run`."""
+    """One loader of one database, or of one lane of it. `start` once, then `run`."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Loader:
         policy: LoadPolicy | None = None,
         metrics: LoadMetrics | None = None,
         tracer: Tracer | None = None,
+        lane: Lane | None = None,
     ) -> None:
         self.policy = policy or LoadPolicy()
         self.metrics = metrics or LoadMetrics()
@@ -60,7 +61,8 @@ class Loader:
         self._arrivals = Arrivals(tracer) if tracer is not None else None
         self._client = client
         self._source = source
-        self._journal = Journal(client)
+        self._lane = lane
+        self._journal = Journal(client, lane)
         self._store = Store(client, self._journal, self.policy.patience_seconds)
         self._positions: dict[TopicPartition, int | None] = {}
         self._visible: dict[TopicPartition, int] = {}
@@ -75,6 +77,9 @@ class Loader:
         await asyncio.to_thread(self._journal.claim)
         newest = await asyncio.to_thread(self._journal.newest)
         positions = await asyncio.to_thread(resume_positions, self._client, newest)
+        if self._lane is not None:
+            partitions = [place for place in partitions if place in self._lane.places]
+            positions = {place: positions[place] for place in positions if place in self._lane.places}
         self._positions = {place: positions.get(place) for place in partitions}
         for place in positions:
             if place not in self._positions:

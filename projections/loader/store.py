@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 from projections.loader import tables
 from projections.loader.blocks import Columns, Rows
 from projections.loader.journal import Batch, Journal, LoaderFault
+from projections.loader.native import column_type
 
 _log = logging.getLogger(__name__)
 _CODE = re.compile(r"code: (\d+)", re.IGNORECASE)
@@ -46,7 +47,7 @@ class Store:
         self._patience_seconds = patience_seconds
         # Tables do not depend on one another, so their inserts run side by side.
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="insert")
-        self._types = {(table, name): type_ for table, name, type_ in client.query(_TYPES).result_rows}
+        self._types = {(table, name): column_type(type_) for table, name, type_ in client.query(_TYPES).result_rows}
 
     def write(self, batch: Batch, rows: Rows) -> None:
         """Boundaries, data, positions, each acknowledged before the next; tables side by side. Blocking; one batch at a
@@ -81,7 +82,7 @@ class Store:
         context = self._client.create_insert_context(
             table.name,
             table.columns,
-            column_type_names=[self._types[table.name, column] for column in table.columns],
+            column_types=[self._types[table.name, column] for column in table.columns],
             column_oriented=True,
             settings={**_INSERT, "insert_deduplication_token": f"{batch.token}-{table.name}"},
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from projections.loader.kafka import KafkaSource
 from projections.loader.rows import LOADED_TOPICS
 from projections.rebuild import rebuild
+from projections.rebuilding.readers import kafka_readers
 from scripts.replay.publisher import replay
 from scripts.together import answers
 from streams.durable.machine import Output
@@ -32,8 +34,9 @@ async def test_l5_rebuilt_under_a_running_loader_the_totals_are_the_same(tmp_pat
         await replay(first, running.settings, None)
         await running.drained()
         before = running.totals()
+        readers = replace(kafka_readers(running.settings), least_records=1)
         async with KafkaSource(running.settings.kafka, LOADED_TOPICS) as source:
-            done = await rebuild(running.settings.clickhouse_url, source)
+            done = await rebuild(running.settings.clickhouse_url, source, readers=readers)
         assert [str(c) for c in done.comparisons if not c.is_same] == []
         assert done.swapped
         assert running.totals() == before

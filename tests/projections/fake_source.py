@@ -64,14 +64,14 @@ class LogSource:
     async def fetch(self, max_records: int, timeout_seconds: float) -> list[Run]:
         found: list[Run] = []
         left = min(max_records, self._most_per_fetch)
-        for place in self._log.places:
+        for place in self._next:
             first = self._next[place]
             records = self._log.records[place][first : first + left]
             self._next[place] = first + len(records)
             left -= len(records)
             if records:
                 found.append(Run(place, records))
-        if all(self._next[place] >= len(self._log.records[place]) for place in self._log.places):
+        if all(self._next[place] >= len(self._log.records[place]) for place in self._next):
             self.drained.set()
         await asyncio.sleep(0 if found else timeout_seconds)
         return found

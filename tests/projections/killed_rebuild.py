@@ -1,4 +1,7 @@
-"""A rebuild of the funded world that kills itself: `python -m tests.projections.killed_rebuild URL STAGE STEP`."""
+"""A rebuild of the funded world that kills itself: `python -m tests.projections.killed_rebuild URL STAGE STEP`.
+
+It has readers of its own, and leaves them behind.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 
 from projections.loader.loading import LoadPolicy
 from projections.rebuild import Progress, rebuild
+from projections.rebuilding.readers import Readers
 from tests.projections.fake_source import LogSource
 from tests.projections.funded_world import funded_world
 
@@ -21,4 +25,5 @@ if __name__ == "__main__":
             os.kill(os.getpid(), signal.SIGKILL)
 
     policy = LoadPolicy(enough_records=5, most_records=10, linger_seconds=0.01)
-    asyncio.run(rebuild(url, LogSource(funded_world().log, 7), policy=policy, tell=tell))
+    readers = Readers((sys.executable, "-m", "tests.projections.log_reader"), least_records=1)
+    asyncio.run(rebuild(url, LogSource(funded_world().log, 7), policy=policy, tell=tell, readers=readers))

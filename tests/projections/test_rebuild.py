@@ -16,7 +16,10 @@ from projections.connect import beside, connect
 from projections.loader.hold import _IS_HELD, Hold
 from projections.loader.journal import LoaderFault
 from projections.loader.loading import Loader, LoadPolicy
-from projections.rebuild import SUFFIX, Progress, RebuildFault, Swap, rebuild
+from projections.loader.records import TopicPartition
+from projections.rebuild import SUFFIX, Progress, RebuildFault, Swap, drop_beside, rebuild
+from projections.rebuilding.lanes import LanesUnknown, lanes_of
+from projections.rebuilding.readers import Readers
 from projections.reconcile import reconcile
 from schemas import topics
 from tests.projections.fake_source import Log, LogSource, home_of, message
@@ -24,6 +27,7 @@ from tests.projections.funded_world import APRIL_1, funded_world
 from tests.projections.loading import contents, load_all
 from tests.projections.small_world import PRICE
 
+SMALLER = LoadPolicy(enough_records=3, most_records=6, linger_seconds=0.01)
 SMALL = LoadPolicy(enough_records=15, most_records=30, linger_seconds=0.01)
 
 
@@ -94,7 +98,7 @@ async def test_cut_off_anywhere_it_goes_on(client: Client, clickhouse_server: st
     url = url_of(client, clickhouse_server)
     with pytest.raises(LoaderFault, match="cut off"):
         await rebuild(url, Breaking(log, 7), policy=SMALL)
-    half = connect(beside(url, SUFFIX)).query("SELECT count() FROM interactions").first_row[0]
+    half = connect(beside(url, SUFFIX)).query("SELECT sum(next_offset) FROM load_positions").first_row[0]
     done = await rebuild(url, LogSource(log), policy=SMALL)
     assert half > 0
     assert 0 < done.records < sum(len(records) for records in log.records.values())
@@ -119,6 +123,52 @@ async def test_killed_with_9_at_any_point_and_in_the_swap_it_goes_on(
     assert contents(client) == before
     log.append(topics.INTERACTIONS, home_of("ann"), message(APRIL_1, id="after"))
     assert (await load_all(client, log)).records_loaded == 1
+
+
+def readers(*arguments: str) -> Readers:
+    return Readers((sys.executable, "-m", "tests.projections.log_reader", *arguments), least_records=1)
+
+
+async def test_one_of_two_readers_killed_with_9_ends_the_rebuild_and_the_next_goes_on(
+    client: Client, clickhouse_server: str, log: Log
+) -> None:
+    before, url = contents(client), url_of(client, clickhouse_server)
+    for fetches in ("3", "2"):
+        with pytest.raises(LoaderFault, match=r"reader [01]: was ended by SIGKILL; the next rebuild goes on"):
+            await rebuild(url, LogSource(log), policy=SMALLER, readers=readers(fetches))
+        assert contents(client) == before
+    told: list[Progress] = []
+    done = await rebuild(url, LogSource(log), policy=SMALL, tell=told.append, readers=readers())
+    assert [str(c) for c in done.comparisons if not c.is_same] == []
+    assert done.swapped
+    assert 0 < done.records < sum(len(records) for records in log.records.values())
+    loading = [p.done for p in told if p.stage == "loading"]
+    assert loading == sorted(loading)
+    assert loading[-1] == sum(len(records) for records in log.records.values())
+    assert contents(client) == before
+
+
+async def test_a_reader_that_cannot_go_on_says_why(client: Client, clickhouse_server: str, log: Log) -> None:
+    with pytest.raises(LoaderFault, match=r"reader [01]: the log is away; the next rebuild goes on"):
+        await rebuild(url_of(client, clickhouse_server), LogSource(log), policy=SMALL, readers=readers("away"))
+    drop_beside(url_of(client, clickhouse_server))
+
+
+def test_a_partition_stays_in_its_lane_and_one_that_comes_later_gets_one(client: Client) -> None:
+    places = [TopicPartition(topic, partition) for topic in (topics.LEDGER, topics.INBOX) for partition in range(3)]
+    first = lanes_of(client, places[:-1], {place: 100 + place.partition for place in places})
+    assert all(lane.places for lane in first)
+    assert sorted(place for lane in first for place in lane.places) == sorted(places[:-1])
+    then = lanes_of(client, places, {places[0]: 1_000_000})
+    assert all(lane.places <= later.places for lane, later in zip(first, then, strict=True))
+    assert sorted(place for lane in then for place in lane.places) == sorted(places)
+
+
+def test_a_rebuild_of_a_version_without_lanes_is_begun_anew(client: Client) -> None:
+    """Its newest batch may be unfinished, and no lane knows its boundaries."""
+    client.insert("load_positions", [["ledger", 0, 7]], column_names=["topic", "partition", "next_offset"])
+    with pytest.raises(LanesUnknown, match="--fresh"):
+        lanes_of(client, [TopicPartition(topics.LEDGER, 0)], {})
 
 
 async def test_the_live_loader_stops_for_the_swap_and_the_next_one_waits(client: Client, log: Log) -> None:
