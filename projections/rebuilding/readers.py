@@ -53,12 +53,11 @@ class Crew:
     async def call(self, number: int) -> None:
         """Start readers until so many wait. In sessions of their own: Ctrl-C is for the rebuild, which ends them."""
         while len(self._waiting) < number:
-            self._waiting.append(
-                await create_subprocess_exec(
-                    *self._readers.command, stdin=PIPE, stdout=PIPE, start_new_session=True,
-                    env={**os.environ, **self._readers.environment},
-                )  # fmt: skip
+            environment = {**os.environ, **self._readers.environment}
+            reader = await create_subprocess_exec(
+                *self._readers.command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=environment
             )
+            self._waiting.append(reader)
 
     async def end(self) -> None:
         """End the readers that wait."""
@@ -87,7 +86,7 @@ class Crew:
 
 
 def kafka_readers(settings: Settings) -> Readers:
-    """Readers of the Kafka of these settings; they are told of it by their environment, since it may want a password."""
+    """Readers of the Kafka of these settings, told of it by their environment: it may want a password."""
     return Readers((sys.executable, "-m", "projections.rebuilding.reader"), environment=settings.environment())
 
 
