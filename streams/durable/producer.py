@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 
 from schemas.kafka import Address, client_arguments
 from streams.durable.machine import Output
@@ -48,9 +50,24 @@ async def _produce_partition(producer: Any, topic: str, partition: int, outputs:
     for output in outputs:
         headers = list(output.headers) if output.headers else _NO_HEADERS
         if batch.append(timestamp=None, key=output.key, value=output.value, headers=headers) is None:
-            futures.append(await producer.send_batch(batch, topic, partition=partition))
+            futures.append(await _handed_over(producer, batch, topic, partition))
             batch = producer.create_batch()
             if batch.append(timestamp=None, key=output.key, value=output.value, headers=headers) is None:
                 raise ValueError(f"an output to {topic} of {len(output.value or b'')} bytes fits no batch")
-    futures.append(await producer.send_batch(batch, topic, partition=partition))
+    futures.append(await _handed_over(producer, batch, topic, partition))
     await asyncio.gather(*futures)
+
+
+async def _handed_over(producer: Any, batch: Any, topic: str, partition: int) -> Any:
+    """Give a batch to the client, which has room for one a partition; what tells of its acknowledgement.
+
+    aiokafka 0.14 takes the time since the first wait off its limit again after each: where several send to a partition,
+    a few seconds use up its 30. It has not taken the batch then, so it is asked again, until the limit is really over.
+    """
+    until = time.monotonic() + REQUEST_TIMEOUT_MS / 1000
+    while True:
+        try:
+            return await producer.send_batch(batch, topic, partition=partition)
+        except KafkaTimeoutError:
+            if time.monotonic() >= until:
+                raise
