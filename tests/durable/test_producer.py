@@ -45,7 +45,7 @@ class SlowProducer:
 
 
 async def test_many_who_send_to_one_partition_wait_for_their_turn() -> None:
-    """Law 1: none gives up while the limit of one wait is not over, though the client counts its waits several times."""
+    """Law 1: none gives up while the limit is not over, though the client counts its waits several times."""
     slow = SlowProducer()
     running = asyncio.create_task(slow.run())
     sending = [produce(slow, [Output("ledger", 0, None, b"x")] * (n + 1)) for n in range(SENDERS)]
