@@ -32,10 +32,19 @@ def row_counts(client: Client) -> list[RowCount]:
         places = ", ".join(table.identity)
         # One origin may say the same to several partitions, e.g. a watermark to all of them.
         origins = _ORIGIN if table.name in TOPIC_OF_TABLE else ""
-        rows, by_place = client.query(_query(table, places), settings=_BOUNDED).first_row
-        by_origin = client.query(_query(table, origins), settings=_BOUNDED).first_row[1] if origins else by_place
-        found.append(RowCount(table.name, rows or 0, by_place, by_origin))
+        rows, by_place = _counted(client, table, places)
+        by_origin = by_place
+        if origins:  # of the rows as they are by then: more may have come, which are no repeats
+            rows_then, by_origin_then = _counted(client, table, origins)
+            by_origin = rows - (rows_then - by_origin_then)
+        found.append(RowCount(table.name, rows, by_place, by_origin))
     return found
+
+
+def _counted(client: Client, table: Table, identity: str) -> tuple[int, int]:
+    """Rows, and different ones, of one moment."""
+    rows, different = client.query(_query(table, identity), settings=_BOUNDED).first_row
+    return rows or 0, different
 
 
 _ORIGIN = "kafka_partition, origin_topic, origin_partition, origin_offset, origin_index"

@@ -375,7 +375,7 @@ def test_a3_an_owner_is_mailed_within_seconds_and_the_mail_is_metered_and_listed
 
 def test_l6_reconcile_of_the_running_stack_is_clean(live: Live) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.cli", "reconcile"],
+        [sys.executable, "-m", "scripts.cli", "reconcile", "--again-after", "20"],
         env=live.environment,
         capture_output=True,
         text=True,
@@ -550,7 +550,7 @@ def test_u6_a_late_event_is_billed_after_all_by_an_operator_and_everything_still
     live.eventually(
         "SELECT sum(sign) AS n FROM ledger_charges WHERE workspace = 'tardy'", lambda r: int(r[0]["n"]) == 2
     )
-    _operate(live, "reconcile")
+    _operate(live, "reconcile", "--again-after", "20")
 
 
 def _operate(live: Live, *arguments: str, fails: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from projections.loader.records import TopicPartition
 from projections.reconcile import Difference, Reconciliation, format, reconcile, recount
+from projections.standing import row_counts
 from schemas import topics
 from schemas.ledger import GrantOpened, decode_ledger, encode_ledger
 from tests.projections.fake_source import Log, home_of, message
@@ -147,6 +149,29 @@ async def test_an_event_set_aside_for_no_reason_or_not_set_aside_is_found(loaded
 async def test_a_record_loaded_twice_is_found(loaded: Client) -> None:
     loaded.command("INSERT INTO alerts SELECT * REPLACE ('again' AS alert_id) FROM alerts")
     assert found(reconcile(loaded), "loaded once") == [Difference("loaded once", "", "alerts", "", 1, 2)]
+
+
+async def test_what_arrives_while_a_table_is_looked_at_is_not_loaded_twice(loaded: Client) -> None:
+    """L3: the clock goes on beside a reconciliation; each look at a table is of another moment."""
+
+    class Arriving:
+        came = 0
+
+        def query(self, query: str, **options: Any) -> Any:
+            answer = loaded.query(query, **options)
+            if "FROM watermarks" in query:
+                self.came += 1_000
+                came = f"{self.came} AS kafka_offset, {self.came} AS origin_offset"
+                loaded.command(f"INSERT INTO watermarks SELECT * REPLACE ({came}) FROM watermarks LIMIT 1")
+            return answer
+
+    before = {count.table: count.rows for count in row_counts(loaded)}["watermarks"]
+    counts = row_counts(Arriving())
+    assert all(count.is_loaded_once for count in counts)
+    assert {count.table: count.rows for count in row_counts(loaded)}["watermarks"] == before + 2
+    loaded.command("INSERT INTO watermarks SELECT * REPLACE (9 AS kafka_offset) FROM watermarks LIMIT 1")
+    twice = [count.table for count in row_counts(loaded) if not count.is_loaded_once]
+    assert twice == ["watermarks"], "the same origin at another place is a repeat"
 
 
 async def test_differences_are_shown_to_people(loaded: Client) -> None:
