@@ -222,6 +222,12 @@ class Settings(BaseSettings):
             ssl_check_hostname=self.kafka_ssl_check_hostname,
         )
 
+    def named_kafka(self) -> Kafka:
+        """`kafka`, for a process that can do nothing without one; ConfigurationError where none is named."""
+        if not self.kafka_bootstrap_servers:
+            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
+        return self.kafka
+
     def without_kafka(self) -> Settings:
         """The same with no Kafka given: the local stack's own, which wants neither TLS nor a password."""
         return self.model_copy(

@@ -29,14 +29,18 @@ def column_type(name: str) -> Any:
     return _Packed(known) if is_packed else known
 
 
-class _Packed:
-    """Numbers of eight bytes: what is packed already is what goes over the wire."""
-
-    byte_size = 8
+class _InPlaceOf:
+    """A column type that passes for the one of clickhouse-connect that it leaves all other values to."""
 
     def __init__(self, known: Any) -> None:
         self._known = known
         self.name, self.insert_name = known.name, known.insert_name
+
+
+class _Packed(_InPlaceOf):
+    """Numbers of eight bytes: what is packed already is what goes over the wire."""
+
+    byte_size = 8
 
     def write_column(self, column: Sequence[Any], dest: bytearray, context: Any) -> None:
         """See clickhouse-connect."""
@@ -46,14 +50,10 @@ class _Packed:
             self._known.write_column(column, dest, context)
 
 
-class _Names:
+class _Names(_InPlaceOf):
     """Few distinct strings."""
 
     byte_size = 1
-
-    def __init__(self, known: Any) -> None:
-        self._known = known
-        self.name, self.insert_name = known.name, known.insert_name
 
     def write_column(self, column: Sequence[Any], dest: bytearray, context: Any) -> None:
         """See clickhouse-connect."""

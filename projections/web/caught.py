@@ -74,7 +74,7 @@ def _header(message: EmailMessage, name: str) -> str:
     """As people read it; as it stands there where the library cannot read it."""
     try:
         return _shown(str(message[name] or ""))
-    except Exception:
+    except Exception:  # the library's header parser fails on what is no header, in many ways
         return _shown(next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), ""))
 
 

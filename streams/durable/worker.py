@@ -83,11 +83,9 @@ class PartitionWorker:
             raise ConfigurationError(
                 "faust's compiled stream iterator is missing; the pure one acknowledges stale events"
             )
-        if not settings.kafka_bootstrap_servers:
-            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
         self._role = role
         self._settings = settings
-        self._kafka = settings.kafka
+        self._kafka = settings.named_kafka()
         self._actors: dict[int, tuple[PartitionActor, asyncio.Task[None]]] = {}
         self._kept: dict[int, PartitionActor] = {}
         self._committed: dict[int, int] = {}

@@ -77,7 +77,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kafka = settings.kafka
+        self._kafka = settings.named_kafka()
         self._fail_point = FailPoint(settings.fail_point, STEPS)
         self._policy = DeskPolicy(
             sender_domain(settings.mail_from), RetryPolicy.of(settings), settings.interaction_partitions
@@ -168,7 +168,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
                 for place in places:
                     await self._go_to(place)
             self._health.tell("group", "")
-        except Exception:
+        except Exception:  # aiokafka would log it and go on with nothing taken over
             crash("on assignment")
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
@@ -177,7 +177,7 @@ class MailWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         try:
             async with self._moving:
                 await self._leave_all()
-        except Exception:
+        except Exception:  # aiokafka would log it and give away what is still being written
             crash("on revocation")
 
     async def _take_over(self, partition: int) -> None:

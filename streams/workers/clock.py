@@ -25,7 +25,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from schemas import logs
 from schemas.admission import admitted
-from schemas.errors import ConfigurationError, told_at_start
+from schemas.errors import told_at_start
 from schemas.exposing import expose
 from schemas.health import Health, watch
 from schemas.instants import MICROS_PER_SECOND, text_of
@@ -67,7 +67,7 @@ class ClockMetrics:
 async def tick_for_ever(settings: Settings) -> None:
     """Publish ticks while elected, until SIGTERM or SIGINT; raises what the broker refuses."""
     name = f"{socket.gethostname()}-{os.getpid()}"
-    kafka = settings.kafka
+    kafka = settings.named_kafka()
     metrics = ClockMetrics()
     health = Health("clock", {"kafka": "Kafka has not answered yet", "group": _NOT_ELECTED})
     with ExitStack() as held:
@@ -109,8 +109,6 @@ def main() -> None:
         settings = Settings()
         logs.set_up("clock", settings.log_format)
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
-        if not settings.kafka_bootstrap_servers:
-            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
         asyncio.run(_until_stopped(settings))
 
 

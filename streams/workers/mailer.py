@@ -20,13 +20,11 @@ def main() -> None:
     with told_at_start(EXIT_CRASHED):
         settings = Settings()
         logs.set_up("mailer", settings.log_format)
-        if not settings.kafka_bootstrap_servers:
-            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
         try:
             asyncio.run(work(settings))
         except ConfigurationError:
             raise
-        except Exception:
+        except Exception:  # the process's outermost place: whatever it was, the log has it, and 70 is the code
             crash("worker")
 
 

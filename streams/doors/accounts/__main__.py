@@ -11,7 +11,7 @@ import uvicorn
 
 from schemas import logs
 from schemas.admission import admitted
-from schemas.errors import ConfigurationError, QuarterhourError
+from schemas.errors import QuarterhourError
 from schemas.settings import Settings
 from streams.doors.accounts.application import application
 from streams.requests.requests import Requests
@@ -29,9 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings()
         logs.set_up("accounts-api", settings.log_format, "WARNING")
-        if not settings.kafka_bootstrap_servers:
-            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
-        asyncio.run(admitted(settings.kafka))
+        asyncio.run(admitted(settings.named_kafka()))
         requests = Requests(settings, f"quarterhour-accounts-api-{os.getpid()}", settings.answer_seconds)
         served = application(requests, settings.signing_key)
     except QuarterhourError as error:

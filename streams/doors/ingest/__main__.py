@@ -10,7 +10,7 @@ import uvicorn
 
 from schemas import logs
 from schemas.admission import admitted
-from schemas.errors import ConfigurationError, told_at_start
+from schemas.errors import told_at_start
 from schemas.settings import Settings
 from schemas.tracing import new_tracer
 from streams.doors.ingest.application import application
@@ -29,9 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     with told_at_start():
         settings = Settings()
         logs.set_up("ingest", settings.log_format, "WARNING")
-        if not settings.kafka_bootstrap_servers:
-            raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is not set: name the Kafka to use, e.g. 127.0.0.1:9092")
-        asyncio.run(admitted(settings.kafka))
+        asyncio.run(admitted(settings.named_kafka()))
     tracer = new_tracer("ingest", settings)
     served = application(KafkaBackend(settings), settings.ingest_in_flight_bytes, tracer)
     uvicorn.run(
