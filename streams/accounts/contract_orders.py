@@ -18,7 +18,7 @@ from streams.accounts.apps import SUPPORT
 from streams.accounts.draft import Draft
 from streams.accounts.money import instant, usd
 from streams.accounts.orders import Order, Rule
-from streams.accounts.plausible import EARLIEST_US, LATEST_US
+from streams.accounts.plausible import implausible
 from streams.accounts.pricing import contract_at
 from streams.accounts.renewing import payment_id_of
 from streams.accounts.support import contract_support
@@ -88,9 +88,7 @@ def _out_of_bounds(contract: Contract) -> str:
     if contract.allowed_requests > MAX_COUNT:
         what = f"contract.allowed_requests: {contract.allowed_requests:,}"
         return f"{what} is above the most that can be agreed on, {MAX_COUNT:,} (P3)."
-    if contract.ends_us is not None and not EARLIEST_US <= contract.ends_us <= LATEST_US:
-        return f"contract.ends_us: {contract.ends_us} is implausible; it must lie between 2000 and 2500 (U6)."
-    return ""
+    return "" if contract.ends_us is None else implausible("contract.ends_us", contract.ends_us)
 
 
 def _approve(order: Order, body: ApproveUpgrade, draft: Draft) -> None:

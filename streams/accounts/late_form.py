@@ -15,7 +15,7 @@ from schemas.changes import LateCharge, LatePart, LateUnit
 from schemas.commands import AdmitLate
 from schemas.errors import excerpt
 from streams.accounts.grants import FOR_EVER, GRANT
-from streams.accounts.plausible import EARLIEST_US, LATEST_US
+from streams.accounts.plausible import implausible
 
 MOST_BYTES: Final = 128 * 1024
 """Of the command's body. Its ledger record tells all of it, with up to three lines for each part, and the broker takes
@@ -35,8 +35,8 @@ def refuse_form(body: AdmitLate) -> str:
     if size > MOST_BYTES:
         return f"body: {size} bytes are more than {MOST_BYTES}; admit fewer events at once (U6)."
     for name, instant_us in _starts(body):
-        if not EARLIEST_US <= instant_us <= LATEST_US:
-            return f"{name}: {instant_us} is implausible; it must lie between 2000 and 2500 (U6)."
+        if why := implausible(name, instant_us):
+            return why
     for name, number in _numbers(body):
         if number >= FOR_EVER:
             return f"{name}: {number} is implausible (C7)."

@@ -27,6 +27,13 @@ def check_instants(fact: InboxRecord) -> None:
             raise InvalidRecord("invalid_field", "complete_us", str(fact.complete_us), "not after now_us (U6)", detail)
 
 
+def implausible(field: str, micros: int) -> str:
+    """Why an instant that a command tells of is refused, as a sentence; "" for one from 2000 to 2500 (U6)."""
+    if EARLIEST_US <= micros <= LATEST_US:
+        return ""
+    return f"{field}: {micros} is implausible; it must lie between 2000 and 2500 (U6)."
+
+
 def _check(field: str, micros: int, earliest_us: int) -> None:
     if not earliest_us <= micros <= LATEST_US:
         rule = "between 2000 and 2500 (U6)"
